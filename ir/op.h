@@ -1,0 +1,185 @@
+// The operator table: one entry per op, as data. Everything that is known of an op stands in its entry: shape inference, reference evaluation,
+// gradient, lowering, test samples. Passes, printers, tests and docs ask the table; nothing switches over ops.
+//
+// Adding an operator: a line in ir/ops.def, an entry in ir/ops/<family>.cpp, a public function in frontend/.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/graph.h"
+#include "ir/loop.h"
+
+namespace kiln::ir {
+
+class Builder;
+
+/// A set of dtypes, one bit each.
+struct DTypeSet {
+  std::uint16_t bits = 0;
+  constexpr bool contains(DType dtype) const { return bits >> static_cast<int>(dtype) & 1; }
+  friend constexpr DTypeSet operator|(DTypeSet a, DTypeSet b) { return {static_cast<std::uint16_t>(a.bits | b.bits)}; }
+};
+inline constexpr DTypeSet all_dtypes{0x1FFF};
+inline constexpr DTypeSet bool_dtype{0x0001};
+inline constexpr DTypeSet signed_integers{0x001E};
+inline constexpr DTypeSet unsigned_integers{0x01E0};
+inline constexpr DTypeSet integers = signed_integers | unsigned_integers;
+inline constexpr DTypeSet floats{0x1E00};
+inline constexpr DTypeSet numbers = integers | floats;
+
+enum class AttributeKind : std::uint8_t { flag, integer, number, text, dtype, integers, dims, literal, graph };
+struct AttributeSpec {
+  std::string_view name;
+  AttributeKind kind;
+  std::string_view doc;
+  bool required = true;
+};
+
+/// What `infer` sees. Errors are thrown as Error with the shapes in the message; the caller adds the location.
+struct InferContext {
+  Op op{};
+  std::span<const Type> operands;
+  const Attributes& attributes;
+  const Module* module = nullptr;  ///< for ops that refer to graphs or variables
+};
+using InferFunction = std::vector<Type> (*)(const InferContext&);
+
+/// What `evaluate` sees: concrete operands and the concrete types of the results.
+struct EvaluateContext {
+  Op op{};
+  std::span<const Array> operands;
+  const Attributes& attributes;
+  std::span<const Shape> result_shapes;
+  std::span<const DType> result_dtypes;
+};
+/// Naive, obviously right, in the op's own dtype (f16 and bf16: computed in f32, rounded once).
+using EvaluateFunction = std::vector<Array> (*)(const EvaluateContext&);
+
+/// What a gradient rule sees and does. Operands, results and cotangents are values of the graph that `builder` appends to.
+class GradientContext {
+ public:
+  virtual ~GradientContext() = default;
+  virtual Builder& builder() = 0;
+  virtual const Node& node() const = 0;
+  virtual ValueId operand(std::size_t i) const = 0;
+  virtual ValueId result(std::size_t i = 0) const = 0;
+  /// Cotangent of a result; zeros where nothing flows into it (has_cotangent tells).
+  virtual ValueId cotangent(std::size_t i = 0) = 0;
+  virtual bool has_cotangent(std::size_t i = 0) const = 0;
+  /// Does the gradient need operand i's cotangent? Rules may skip work otherwise.
+  virtual bool needs(std::size_t i) const = 0;
+  /// Adds to operand i's cotangent. Its type must be the operand's.
+  virtual void add(std::size_t i, ValueId cotangent) = 0;
+};
+using GradientFunction = void (*)(GradientContext&);
+
+// ---- Lowering: from a tensor op to scalar expressions. Schedules turn these into loops; an operator never writes loops.
+
+using ScalarId = std::uint32_t;
+
+/// One expression of a ScalarGraph.
+struct ScalarNode {
+  LoopOp op{};                     ///< an arithmetic op, a function, constant, index, load, or let (= an integer made into an index atom)
+  DType dtype = DType::f32;
+  std::vector<ScalarId> operands;
+  std::uint32_t source = none;     ///< load: which value of the kernel graph (or which buffer, once assigned)
+  std::vector<Dim> indices;        ///< load: one per dim of the source; index: one
+  Literal literal;
+  Comparison comparison = Comparison::eq;
+  std::string name;                ///< let: the atom's name
+};
+
+/// Builds scalar expressions with hash-consing: equal expressions get the same id, so sharing is by construction. Implemented by the lowering pass.
+class ScalarBuilder {
+ public:
+  virtual ~ScalarBuilder() = default;
+  /// Operand `i` of the node being lowered, at `index` (one Dim per dim of the operand). The lowering pass decides whether that reads
+  /// memory or continues with the expression of a fused producer.
+  virtual ScalarId operand(std::size_t i, std::span<const Dim> index) = 0;
+  virtual const Type& operand_type(std::size_t i) const = 0;
+  virtual const Type& result_type(std::size_t i = 0) const = 0;
+  virtual ScalarId apply(LoopOp op, DType dtype, std::span<const ScalarId> operands) = 0;
+  virtual ScalarId compare(Comparison comparison, ScalarId a, ScalarId b) = 0;
+  virtual ScalarId constant(const Literal& literal) = 0;
+  /// The value of an index expression, as i64.
+  virtual ScalarId index_value(const Dim& index) = 0;
+  /// An integer expression made usable inside indices (a gather). The caller clamps it first.
+  virtual Dim index_atom(ScalarId integer, std::int64_t min, const Dim& max_inclusive) = 0;
+  virtual DType dtype_of(ScalarId id) const = 0;
+
+  ScalarId apply(LoopOp op, DType dtype, std::initializer_list<ScalarId> operands) {
+    return apply(op, dtype, std::span<const ScalarId>(operands.begin(), operands.size()));
+  }
+};
+
+/// The value of result `result` at `index`, as an expression.
+using ElementFunction = ScalarId (*)(ScalarBuilder&, const Node&, std::size_t result, std::span<const Dim> index);
+
+/// An op that reduces: result[output(parallel axes)] = combine over the reduced axes of body(axes).
+struct Structured {
+  struct Iteration {
+    Dim extent;
+    bool reduced = false;
+  };
+  std::vector<Iteration> axes;           ///< the parallel ones first, in the order of the result's dims, then the reduced ones
+  LoopOp combiner = LoopOp::add;         ///< add, multiply, minimum, maximum, and_, or_
+  Literal identity;                      ///< start of the fold
+  /// The value to fold, at given axis indices. For a contraction a product: schedules recognise multiply under add.
+  std::function<ScalarId(ScalarBuilder&, std::span<const Dim> axes)> body;
+};
+using StructuredFunction = Structured (*)(const Node&, std::span<const Type> operands, const Type& result);
+
+// ---- Samples for the table-driven tests
+
+enum class SampleClass : std::uint8_t { scalar, empty, one, odd, wide, special_values, broadcast, symbolic };
+
+struct Sample {
+  SampleClass kind = SampleClass::odd;
+  std::vector<Type> operands;              ///< dtype of operand 0 is replaced by each dtype of the entry where `generic`
+  Attributes attributes;
+  bool generic = true;
+  double low = -2, high = 2;               ///< range of random operand values
+  std::vector<Array> values;               ///< explicit operand values instead of random ones (may be fewer)
+  bool differentiable = true;              ///< false: at a kink or in integers
+};
+using SamplesFunction = std::vector<Sample> (*)(Op);
+
+// ---- The entry
+
+struct OpInfo {
+  std::string_view name;
+  std::string_view doc;                     ///< one sentence, then semantics at the edges
+  std::int16_t min_operands = 0, max_operands = 0;  ///< -1: any number
+  std::span<const AttributeSpec> attributes = {};
+  DTypeSet dtypes = all_dtypes;             ///< of operand 0 (of the result, for ops without operands)
+  InferFunction infer = nullptr;
+  EvaluateFunction evaluate = nullptr;      ///< null: the interpreter handles it (state and control)
+  GradientFunction gradient = nullptr;
+  std::string_view no_gradient = {};        ///< why there is none, when `gradient` is null; shown in errors
+  ElementFunction element = nullptr;
+  StructuredFunction structured = nullptr;
+  SamplesFunction samples = nullptr;
+  double tolerance = 0;                     ///< of loops against evaluate, in ULP of the result; 0: exact
+  bool elementwise = false;                 ///< result[i] depends on operand[i] only; operands have the result's shape
+  bool commutative = false;
+  bool effect = false;                      ///< must not be removed or merged (assign, check)
+};
+
+template <Op op>
+extern const OpInfo op_entry;
+
+/// The entry of an op.
+const OpInfo& info(Op op);
+/// The op with this name, or nothing.
+std::optional<Op> op_from_name(std::string_view name);
+std::span<const Op> all_ops();
+
+/// Runs `infer` after checking operand count, attribute names and kinds, and dtypes. Throws Error with a message that names the op and the
+/// operand types; the location is the caller's to add.
+std::vector<Type> infer_types(const InferContext& context);
+
+}  // namespace kiln::ir

@@ -1,0 +1,100 @@
+// All passes. A pass is a free function; true means that it changed something. The pipeline that calls them in order is passes/pipeline.cpp: read that page first.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+#include "ir/loop.h"
+#include "ir/program.h"
+
+namespace kiln::passes {
+
+// ---- tensor -> tensor ---------------------------------------------------------------------------------------------
+
+/// Removes nodes and graph parameters of called graphs that no result and no effect needs. Leaves the parameters of `main` alone (they are its
+/// signature). Exists so that a run computes what was fetched and nothing else.
+bool eliminate_dead_code(ir::Module& module);
+
+/// Replaces every `gradients` node by reverse-mode differentiation, innermost first, through cond, while_loop (with tapes), call and composite. Leaves no gradients node.
+/// Runs before any rewriting: a rewriting pass could merge values that a user differentiates separately.
+bool expand_gradients(ir::Module& module);
+
+/// Inlines calls, and composites that no later pass knows by name. Leaves bodies of loops, branches and kernels as graphs.
+bool inline_calls(ir::Module& module);
+
+/// One normal form per meaning: operand order of commutative ops, default attributes dropped, trivial shape ops removed, chains of
+/// reshape/transpose/convert/broadcast merged. Leaves values' bits alone.
+bool canonicalize(ir::Module& module);
+
+/// Evaluates nodes whose operands are constants, with the reference evaluator, up to `max_bytes` per result. Leaves larger ones and everything random alone.
+bool fold_constants(ir::Module& module, std::int64_t max_bytes = 4096);
+
+/// Merges equal nodes of a graph. Leaves effects, random draws with different streams and recompute clones alone.
+bool eliminate_common_subexpressions(ir::Module& module);
+
+/// Algebraic rewrites that keep every bit for every input (x*1, x+(-0), double negation, select with equal arms, transposes into dot_general...),
+/// by family: passes/simplify_*.cpp. Leaves x-x, x*0 and x/c alone: NaN and rounding forbid them.
+bool simplify(ir::Module& module);
+
+/// Groups nodes into `kernel` nodes, each with a body graph and a kind; equal bodies become one graph. Leaves control flow, variables, assigns,
+/// checks and tapes outside. `log`, when given, receives a line for each pair of neighbours: why they were or were not fused.
+bool fuse(ir::Module& module, std::vector<std::string>* log = nullptr);
+
+// ---- tensor -> loops ------------------------------------------------------------------------------------------------
+
+/// The registers a schedule may use: everything that differs between CPU levels.
+struct CpuTarget {
+  std::string name = "x86-64-v4";   ///< as given to the code generator; "native" is resolved before
+  int registers = 32;               ///< vector registers
+  int register_bytes = 64;          ///< width of one
+  bool fma = true;
+};
+
+/// Turns the body of a kernel node into loops. `graph` holds only ops with a lowering; the kind attribute and shapes choose the schedule.
+/// The kernel's buffers are the graph's parameters, then its results, then scratch.
+ir::Kernel lower_kernel(const ir::Module& module, ir::GraphId graph, const CpuTarget& target);
+
+/// Replaces the functions (exp, tanh, ...) by polynomials, in place, and takes constants and loop-invariant values out of loops.
+void expand_math(ir::Kernel& kernel);
+
+// ---- -> program -----------------------------------------------------------------------------------------------------
+
+/// Orders statements, decides what happens in place and which variables are double-buffered, plans the arena, and lowers each distinct kernel
+/// once. `module` has been fused.
+ir::Program plan_program(const ir::Module& module, const CpuTarget& target);
+
+// ---- the gate ---------------------------------------------------------------------------------------------------------
+
+struct PipelineOptions {
+  std::vector<std::string> skip;            ///< passes not to run, by name (for debugging)
+  bool verify_each = false;                 ///< verify after every pass
+  bool round_trip = false;                  ///< print, parse, print after every pass; InternalError when it differs
+  std::string dump_folder;                  ///< writes every stage that changed: NN_pass.kiln
+  std::string stop_after;                   ///< the last pass to run; its text is in `stopped_text`
+  CpuTarget target;
+};
+
+struct PassTime {
+  std::string pass;
+  double milliseconds = 0;
+  bool changed = false;
+};
+
+struct PipelineResult {
+  ir::Program program;                      ///< empty when stopped earlier
+  std::string stopped_text;
+  std::vector<PassTime> times;
+  std::vector<std::string> fusion_log;
+};
+
+/// Names of the passes in the order in which they run.
+std::vector<std::string> pass_names();
+
+/// Runs the whole pipeline on a module whose main graph has been pruned to what is fetched.
+PipelineResult run_pipeline(ir::Module module, const PipelineOptions& options);
+
+/// Runs named passes only ("simplify", "fuse", ...), for `kiln opt` and golden tests.
+void run_passes(ir::Module& module, const std::vector<std::string>& names, const PipelineOptions& options);
+
+}  // namespace kiln::passes

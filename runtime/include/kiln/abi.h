@@ -1,0 +1,62 @@
+/* The binary interface between generated code and whoever runs it: the JIT behind a Session, a loaded shared object, a C program.
+   C11; no other header of Kiln is needed. Generated code calls nothing but the functions reached from here. */
+#ifndef KILN_ABI_H
+#define KILN_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define KILN_ABI_VERSION 1
+
+/* What an entry returns. */
+enum {
+  KILN_OK = 0,
+  KILN_CHECK_FAILED = 1, /* call->detail is the index of the check */
+  KILN_CANCELLED = 2,
+  KILN_DEADLINE = 3,
+  KILN_OUT_OF_MEMORY = 4,
+  KILN_CUSTOM_CALL = 5, /* call->detail is the index of the custom call */
+  KILN_OVERFLOW = 6     /* a size does not fit in 63 bits */
+};
+
+/* A piece of a parallel loop: iterations begin..end-1. */
+typedef void (*kiln_parallel_body)(void* context, int64_t begin, int64_t end);
+
+/* One run. The caller fills everything but `detail`; all pointers stay valid during the call. Buffers are row-major; the arena, variables,
+   shadows, constants are 64-byte aligned, inputs and outputs at least to their element size. */
+typedef struct kiln_call {
+  const void* const* inputs;
+  void* const* outputs;
+  void** variables;              /* current storage of each variable; entries are swapped with `shadows` at commit */
+  void** shadows;                /* second storage of the variables that the program double-buffers, else null */
+  const void* const* constants;
+  const int64_t* symbols;        /* values of the program's symbols */
+  const int64_t* values;         /* what `plan` computed from them */
+  unsigned char* arena;          /* values[0] bytes */
+  /* Runs body over 0..count-1 in pieces, on any threads; returns when all are done. Null: the code runs serially. */
+  void (*parallel_for)(void* pool, int64_t count, kiln_parallel_body body, void* context);
+  void* pool;
+  /* Memory for tapes without a bound; lives until the run ends. Null result: the run fails with KILN_OUT_OF_MEMORY. */
+  void* (*allocate)(void* allocator, size_t bytes);
+  void* allocator;
+  /* Non-zero result (KILN_CANCELLED, KILN_DEADLINE) stops the run; called between kernels and at loop back-edges, before any commit. Null: never. */
+  int32_t (*poll)(void* poll_context);
+  void* poll_context;
+  void* program;                 /* for interpreters: the program object */
+  int64_t detail;
+} kiln_call;
+
+/* Runs the program. On a result other than KILN_OK no variable has changed. */
+typedef int32_t (*kiln_entry)(kiln_call* call);
+
+/* Computes the program's dim expressions from its symbols; values[0] is the arena's size. KILN_OK or KILN_OVERFLOW. `program` as in kiln_call. */
+typedef int32_t (*kiln_plan)(void* program, const int64_t* symbols, int64_t* values);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,79 @@
+// What a Session runs: a compiled program's description and code, whatever made it (JIT, interpreter, shared object). Internal to Kiln.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kiln/abi.h"
+#include "kiln/array.h"
+
+namespace kiln::runtime {
+
+/// One extent of an input or output: exactly one of the three is meant.
+struct DimSpec {
+  enum class Kind : std::uint8_t { constant, symbol, expression };
+  Kind kind = Kind::constant;
+  std::int64_t value = 0;  ///< the extent, the index of the symbol, or the index in what `plan` computes
+  std::string text;        ///< as the user wrote it: "batch", "2*batch + 1"
+};
+
+struct PortSpec {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<DimSpec> dims;
+  Location where;
+};
+
+struct SymbolSpec {
+  std::string name;
+  std::int64_t min = 0;
+  std::int64_t max = INT64_MAX;
+  std::int64_t multiple_of = 1;
+};
+
+/// A variable that the program reads or assigns. Shapes of variables are static.
+struct VariableSpec {
+  std::string name;
+  DType dtype = DType::f32;
+  Shape shape;
+  bool read = false;
+  bool assigned = false;
+  bool shadowed = false;  ///< needs a second buffer
+  Location where;
+};
+
+/// A run-time check: what the user is told when it fails. Generated code reports its index.
+struct CheckSpec {
+  ErrorCode code = ErrorCode::check_failed;
+  std::string message;
+  Location where;
+  std::string hint;
+};
+
+/// An extent relation that must hold before a run: plan value `left` equals plan value `right`, else check `check` failed.
+struct DimCheck {
+  std::int32_t left = 0, right = 0, check = 0;
+};
+
+/// A compiled program: immutable after construction, shared by all runs.
+struct Program {
+  std::vector<PortSpec> inputs, outputs;
+  std::vector<SymbolSpec> symbols;
+  std::vector<VariableSpec> variables;
+  std::vector<CheckSpec> checks;
+  std::vector<DimCheck> dim_checks;
+  std::vector<Array> constants;
+  std::int32_t plan_values = 1;  ///< how many values `plan` writes; the first is the arena's bytes
+  kiln_plan plan = nullptr;
+  kiln_entry entry = nullptr;
+  void* self = nullptr;                 ///< passed as kiln_call::program and to plan
+  std::shared_ptr<const void> code;     ///< keeps the machine code (or interpreter) alive
+  bool assigns() const {
+    for (const auto& v : variables)
+      if (v.assigned) return true;
+    return false;
+  }
+};
+
+}  // namespace kiln::runtime
