@@ -1,0 +1,2 @@
+// Template members of kiln/array.h.
+#pragma once
