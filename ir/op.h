@@ -48,7 +48,8 @@ struct InferContext {
 };
 using InferFunction = std::vector<Type> (*)(const InferContext&);
 
-/// What `evaluate` sees: concrete operands and the concrete types of the results.
+/// What `evaluate` sees: concrete operands and the concrete types of the results. Dims in the attributes are constants: whoever evaluates has put
+/// in the symbols' values.
 struct EvaluateContext {
   Op op{};
   std::span<const Array> operands;
@@ -100,6 +101,12 @@ class ScalarBuilder {
   /// Operand `i` of the node being lowered, at `index` (one Dim per dim of the operand). The lowering pass decides whether that reads
   /// memory or continues with the expression of a fused producer.
   virtual ScalarId operand(std::size_t i, std::span<const Dim> index) = 0;
+  /// Operand `i` where `mask` holds, else `otherwise`. `index` lies in bounds wherever the operand has elements; where the operand may be
+  /// empty (a symbolic extent of 0) only the mask keeps the read from memory that does not exist, so a load must carry it.
+  virtual ScalarId operand_where(ScalarId mask, std::size_t i, std::span<const Dim> index, ScalarId otherwise) {
+    const ScalarId value = operand(i, index);
+    return apply(LoopOp::select, dtype_of(value), {mask, value, otherwise});
+  }
   virtual const Type& operand_type(std::size_t i) const = 0;
   virtual const Type& result_type(std::size_t i = 0) const = 0;
   virtual ScalarId apply(LoopOp op, DType dtype, std::span<const ScalarId> operands) = 0;
@@ -139,11 +146,11 @@ enum class SampleClass : std::uint8_t { scalar, empty, one, odd, wide, special_v
 
 struct Sample {
   SampleClass kind = SampleClass::odd;
-  std::vector<Type> operands;              ///< dtype of operand 0 is replaced by each dtype of the entry where `generic`
+  std::vector<Type> operands;              ///< `generic`: each dtype of the entry in turn replaces operand 0's dtype, in all operands that have it
   Attributes attributes;
   bool generic = true;
   double low = -2, high = 2;               ///< range of random operand values
-  std::vector<Array> values;               ///< explicit operand values instead of random ones (may be fewer)
+  std::vector<Array> values;               ///< explicit operand values instead of random ones (may be fewer), converted to the operands' dtypes
   bool differentiable = true;              ///< false: at a kink or in integers
 };
 using SamplesFunction = std::vector<Sample> (*)(Op);
@@ -167,16 +174,33 @@ struct OpInfo {
   bool elementwise = false;                 ///< result[i] depends on operand[i] only; operands have the result's shape
   bool commutative = false;
   bool effect = false;                      ///< must not be removed or merged (assign, check)
+  bool open_attributes = false;             ///< attributes beyond the listed ones are allowed (composite)
+  LoopOp loop_op = LoopOp::constant;        ///< elementwise ops that are one loop operation: which (constant: none)
 };
 
+/// Defined once per op, in ir/ops/: `template <> constinit const OpInfo OpEntry<Op::negate>::info = {.name = "negate", ...};`. (A static member, because a
+/// specialisation of a const variable template has internal linkage in g++.)
 template <Op op>
-extern const OpInfo op_entry;
+struct OpEntry {
+  static const OpInfo info;
+};
+#define KILN_OP(name) \
+  template <>         \
+  const OpInfo OpEntry<Op::name>::info;
+#include "ir/ops.def"
+#undef KILN_OP
+template <Op op>
+inline constexpr const OpInfo& op_entry = OpEntry<op>::info;
 
 /// The entry of an op.
 const OpInfo& info(Op op);
 /// The op with this name, or nothing.
 std::optional<Op> op_from_name(std::string_view name);
 std::span<const Op> all_ops();
+
+/// List attributes that are empty are not printed, and thus may be absent: these give an empty list then.
+const std::vector<std::int64_t>& integers_or_empty(const Attributes& attributes, std::string_view name);
+const Dims& dims_or_empty(const Attributes& attributes, std::string_view name);
 
 /// Runs `infer` after checking operand count, attribute names and kinds, and dtypes. Throws Error with a message that names the op and the
 /// operand types; the location is the caller's to add.
