@@ -19,7 +19,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ir/dim.h"
@@ -33,6 +36,14 @@ enum class LoopOp : std::uint8_t {
 #include "ir/loop_ops.def"
 #undef KILN_LOOP_OP
 };
+
+/// As in text: "add", "and", "for": the enumerator without a trailing underscore.
+std::string_view name_of(LoopOp op);
+std::optional<LoopOp> loop_op_from_name(std::string_view name);
+/// Number of operands as the table says; -1 when it varies.
+int operand_count(LoopOp op);
+/// add, multiply, minimum, maximum, and_, or_: what a reduction may fold with.
+bool is_combiner(LoopOp op);
 
 enum class Comparison : std::uint8_t { eq, ne, lt, le, gt, ge };  ///< on floats: all but ne are false for NaN
 enum class LoopKind : std::uint8_t { serial, parallel, unrolled };
