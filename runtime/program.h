@@ -64,6 +64,8 @@ struct Program {
   std::vector<CheckSpec> checks;
   std::vector<DimCheck> dim_checks;
   std::vector<Array> constants;
+  std::vector<std::int32_t> input_feeds;    ///< of each input: which feed of the request it is
+  std::vector<std::int32_t> fetch_outputs;  ///< of each fetch of the request: which output it is, or -1 for an operation
   std::int32_t plan_values = 1;  ///< how many values `plan` writes; the first is the arena's bytes
   kiln_plan plan = nullptr;
   kiln_entry entry = nullptr;

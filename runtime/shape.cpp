@@ -8,7 +8,7 @@ namespace kiln {
 std::int64_t Shape::size() const {
   std::int64_t product = 1;
   bool empty = false, overflow = false;
-  for (std::int64_t extent : dims_) {
+  for (std::int64_t extent : dims()) {
     if (extent < 0) throw Error(ErrorCode::invalid_argument, "a shape has a negative extent: " + to_string(*this));
     if (extent == 0)
       empty = true;
@@ -22,11 +22,11 @@ std::int64_t Shape::size() const {
 }
 
 std::vector<std::int64_t> Shape::strides() const {
-  std::vector<std::int64_t> result(dims_.size());
+  std::vector<std::int64_t> result(rank());
   std::int64_t stride = 1;
-  for (std::size_t i = dims_.size(); i-- > 0;) {
+  for (std::size_t i = rank(); i-- > 0;) {
     result[i] = stride;
-    if (__builtin_mul_overflow(stride, dims_[i], &stride)) {
+    if (__builtin_mul_overflow(stride, (*this)[i], &stride)) {
       size();  // throws, unless the array is empty: then strides are never used to find an element
       stride = 0;
     }
