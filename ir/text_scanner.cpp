@@ -73,6 +73,11 @@ std::string_view TextScanner::word() {
   return text_.substr(position_, end - position_);
 }
 
+void TextScanner::skip_word() {
+  const std::size_t length = word().size();
+  position_ = std::min(position_ + (length == 0 ? 1 : length), text_.size());
+}
+
 std::string TextScanner::name(std::string_view what) {
   if (peek_char() == '"') return quoted(what);
   const std::string_view w = word();

@@ -46,9 +46,14 @@ class TextScanner {
   /// The rest of the line when a // comment is next on it, else "". Does not skip blank lines.
   std::string trailing_comment();
 
+  /// Passes over one word, or one character that is none.
+  void skip_word();
+
   [[noreturn]] void fail(const std::string& message) { skip(), fail_at(position_, message); }
   [[noreturn]] void fail_at(std::size_t position, const std::string& message) const;
   std::size_t position() { return skip(), position_; }
+  /// Back (or forward) to a position that position() returned.
+  void seek(std::size_t position) { position_ = position; }
   std::uint32_t line_of(std::size_t position) const;
   const std::string& file() const { return file_; }
 
@@ -60,6 +65,9 @@ class TextScanner {
   std::string file_;
   std::size_t position_ = 0;
 };
+
+/// Kernels up to the end of the text (ir/loop_text.h).
+std::vector<Kernel> parse_kernels(TextScanner& scanner);
 
 /// `name` as the scanner's name() reads it: bare, or quoted where it is no identifier.
 std::string name_text(std::string_view name);
