@@ -52,6 +52,8 @@ class Dim {
   /// The symbol's name when the Dim is exactly one symbol, else nothing.
   std::optional<std::string_view> as_symbol() const;
   const SymbolInfo* symbol_info() const;  ///< likewise; null otherwise
+  /// The term without atoms: 3 of "n + 3".
+  std::int64_t constant_term() const { return constant_; }
 
   friend Dim operator+(const Dim& a, const Dim& b);
   friend Dim operator-(const Dim& a, const Dim& b);
@@ -73,8 +75,8 @@ class Dim {
   explicit Dim(std::shared_ptr<const Expr> expr);
 
  private:
-  std::int64_t constant_ = 0;
-  std::shared_ptr<const Expr> expr_;
+  std::int64_t constant_ = 0;           ///< the constant term
+  std::shared_ptr<const Expr> expr_;    ///< the other terms; null when there are none
 };
 
 /// Quotient and remainder rounded towards minus infinity, b > 0. Exact multiples and parts with known bounds are taken out:

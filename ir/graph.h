@@ -63,9 +63,10 @@ struct GraphRef {
   friend bool operator==(const GraphRef&, const GraphRef&) = default;
 };
 
-/// Values of attributes. Array is a literal (compared by content).
+/// Values of attributes. Array is a literal.
 using AttributeValue = std::variant<bool, std::int64_t, double, std::string, DType, std::vector<std::int64_t>, Dims, Array, GraphRef>;
-bool operator==(const Array& a, const Array& b);  // identical(); needed by the variant
+/// Equal kind and content; floats by bits, so that NaN equals itself and -0 differs from 0, as it must for merging nodes.
+bool same_value(const AttributeValue& a, const AttributeValue& b);
 
 /// Attributes of one node, sorted by name; immutable and shared between copies of the node.
 class Attributes {
@@ -161,29 +162,41 @@ class Module {
   std::vector<std::shared_ptr<const SymbolInfo>> symbols;  ///< those with more than a name
   GraphId main = none;
 
-  Module();
+  Module();  ///< with one empty graph, "main", which is the main one
   Module(Module&&) noexcept = default;
   Module& operator=(Module&&) noexcept = default;
   Module clone() const;
 
-  GraphId add_graph(std::string name);  ///< the name is made unique
+  GraphId add_graph(std::string name);  ///< the name is made unique with .1, .2 ...
   Graph& graph(GraphId id) { return *graphs[id]; }
   const Graph& graph(GraphId id) const { return *graphs[id]; }
   Graph& main_graph() { return *graphs[main]; }
   const Graph& main_graph() const { return *graphs[main]; }
+  std::uint32_t add_variable(Variable variable);  ///< its index; found by name in constant time, unlike one pushed to `variables` directly
   std::optional<std::uint32_t> find_variable(std::string_view name) const;
 
-  LocationId add_location(const Location& location);  ///< equal to the last one: the same id
+  LocationId add_location(const Location& location);  ///< equal locations have one id; an unknown one has id 0
   const Location& location(LocationId id) const { return locations_[id]; }
 
   /// Drops graphs that `main` (and variables' initializers) do not reach, and renumbers the rest in order of first reference.
   void sweep();
 
  private:
+  struct LocationHash {
+    std::size_t operator()(const Location& location) const;
+  };
+  struct LocationEqual {
+    bool operator()(const Location& a, const Location& b) const;
+  };
   std::vector<Location> locations_;
+  std::unordered_map<Location, LocationId, LocationHash, LocationEqual> location_ids_;
+  std::unordered_map<std::string, std::uint32_t> graph_suffixes_;    ///< names in use -> the next suffix to try
+  std::unordered_map<std::string, std::uint32_t> variable_indices_;  ///< of those added by add_variable
 };
 
 /// Graphs that the node's attributes refer to, in attribute order.
 std::vector<GraphId> regions_of(const Node& node);
+/// The graphs that `main`, then the initializers, reach: each once, in order of first reference, breadth first.
+std::vector<GraphId> reachable_graphs(const Module& module);
 
 }  // namespace kiln::ir

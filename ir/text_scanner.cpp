@@ -22,9 +22,6 @@ int hex_digit(char c) {
   return -1;
 }
 
-/// Deeper parentheses in one Dim are refused, so that the Dim parser's recursion stays bounded.
-constexpr int max_dim_nesting = 64;
-
 }  // namespace
 
 void TextScanner::fail_at(std::size_t position, const std::string& message) const {
@@ -140,6 +137,17 @@ std::int64_t TextScanner::integer(std::string_view what) {
   return value;
 }
 
+std::uint64_t TextScanner::magnitude(std::string_view what) {
+  skip();
+  std::uint64_t value = 0;
+  const char* const begin = text_.data() + position_;
+  const auto [end, error] = std::from_chars(begin, text_.data() + text_.size(), value);
+  if (error == std::errc::result_out_of_range) fail(fmt::format("{} does not fit in 64 bits", what));
+  if (error != std::errc{}) fail(fmt::format("expected {}", what));
+  position_ += static_cast<std::size_t>(end - begin);
+  return value;
+}
+
 std::uint32_t TextScanner::index(std::string_view what) {
   const std::size_t start = position();
   const std::int64_t value = integer(what);
@@ -229,44 +237,7 @@ RegisterType TextScanner::register_type() {
   return type;
 }
 
-Dim TextScanner::dim(const SymbolFunction& symbol_of) {
-  // operand := number | name | name '(' ... ')' | '(' ... ')'; the text is an alternation of operands and operators, ended by anything else.
-  const std::size_t start = position();
-  std::size_t end = start;
-  auto next = [&] {
-    while (end < text_.size() && (text_[end] == ' ' || text_[end] == '\t')) ++end;
-    return end < text_.size() ? text_[end] : '\0';
-  };
-  std::size_t last = start;  // the end of the last complete operand
-  while (true) {
-    while (next() == '-') ++end;
-    while (end < text_.size() && is_word(text_[end]) && text_.substr(end, 2) != "..") ++end;
-    const bool has_word = end > last && is_word(text_[end - 1]);
-    if (next() == '(') {
-      int depth = 0;
-      do {
-        const char c = end < text_.size() ? text_[end] : '\0';
-        if (c == '\0' || c == '\n') fail_at(end, "unbalanced parentheses");
-        depth += c == '(' ? 1 : c == ')' ? -1 : 0;
-        if (depth > max_dim_nesting) fail_at(end, "parentheses nest too deep");
-        ++end;
-      } while (depth > 0);
-    } else if (!has_word) {
-      fail_at(std::min(end, text_.size()), "expected an integer expression");
-    }
-    last = end;
-    const char op = next();
-    if (op != '+' && op != '-' && op != '*' && op != '^') break;
-    ++end;
-  }
-  while (last > start && (text_[last - 1] == ' ' || text_[last - 1] == '\t')) --last;
-  position_ = last;
-  try {
-    return parse_dim(text_.substr(start, last - start), symbol_of);
-  } catch (const Error& error) {
-    fail_at(start, error.message());
-  }
-}
+Dim TextScanner::dim(const SymbolFunction& symbol_of) { return parse_dim(*this, symbol_of); }
 
 Dims TextScanner::dims(const SymbolFunction& symbol_of) {
   Dims result;

@@ -34,12 +34,14 @@ class TextScanner {
   std::string name_after(char sigil, std::string_view what);
   std::string quoted(std::string_view what);
   std::int64_t integer(std::string_view what);
+  /// Digits without a sign.
+  std::uint64_t magnitude(std::string_view what);
   std::uint32_t index(std::string_view what);
   /// A literal of the dtype: a number, inf, nan, true, false.
   Literal literal(DType dtype);
   DType dtype();
   RegisterType register_type();
-  /// A Dim: the longest run of operands and operators; its symbols come from `symbol_of`.
+  /// A Dim, as long as it goes (grammar: ir/dim_text.cpp); its symbols come from `symbol_of`.
   Dim dim(const SymbolFunction& symbol_of);
   /// "[a, b]"
   Dims dims(const SymbolFunction& symbol_of);
@@ -68,6 +70,9 @@ class TextScanner {
 
 /// Kernels up to the end of the text (ir/loop_text.h).
 std::vector<Kernel> parse_kernels(TextScanner& scanner);
+
+/// The longest Dim that starts here (ir/dim_text.cpp); its symbols come from `symbol_of`.
+Dim parse_dim(TextScanner& scanner, const TextScanner::SymbolFunction& symbol_of);
 
 /// `name` as the scanner's name() reads it: bare, or quoted where it is no identifier.
 std::string name_text(std::string_view name);
