@@ -144,13 +144,23 @@ using StructuredFunction = Structured (*)(const Node&, std::span<const Type> ope
 
 enum class SampleClass : std::uint8_t { scalar, empty, one, odd, wide, special_values, broadcast, symbolic };
 
+/// A set of sample classes.
+struct SampleClasses {
+  std::uint16_t bits = 0;
+  constexpr SampleClasses() = default;
+  constexpr SampleClasses(std::initializer_list<SampleClass> classes) {
+    for (const SampleClass c : classes) bits |= static_cast<std::uint16_t>(1 << static_cast<int>(c));
+  }
+  constexpr bool contains(SampleClass c) const { return bits >> static_cast<int>(c) & 1; }
+};
+
 struct Sample {
   SampleClass kind = SampleClass::odd;
-  std::vector<Type> operands;              ///< `generic`: each dtype of the entry in turn replaces operand 0's dtype, in all operands that have it
-  Attributes attributes;
+  std::vector<Type> operands = {};         ///< `generic`: each dtype of the entry in turn replaces operand 0's dtype, in all operands that have it
+  Attributes attributes = {};
   bool generic = true;
   double low = -2, high = 2;               ///< range of random operand values
-  std::vector<Array> values;               ///< explicit operand values instead of random ones (may be fewer), converted to the operands' dtypes
+  std::vector<Array> values = {};          ///< explicit operand values instead of random ones (may be fewer), converted to the operands' dtypes
   bool differentiable = true;              ///< false: at a kink or in integers
 };
 using SamplesFunction = std::vector<Sample> (*)(Op);
@@ -170,6 +180,8 @@ struct OpInfo {
   ElementFunction element = nullptr;
   StructuredFunction structured = nullptr;
   SamplesFunction samples = nullptr;
+  /// Sample classes that make no sense for the op. `broadcast` makes sense only where operands may differ in shape.
+  SampleClasses no_samples = {SampleClass::broadcast};
   double tolerance = 0;                     ///< of loops against evaluate, in ULP of the result; 0: exact
   bool elementwise = false;                 ///< result[i] depends on operand[i] only; operands have the result's shape
   bool commutative = false;
