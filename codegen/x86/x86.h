@@ -14,6 +14,7 @@ struct X86Options {
   std::string target = "native";   ///< "native", an x86-64 level ("x86-64-v3") or a CPU name that LLVM knows
   bool debug_lines = false;        ///< line tables with the user's files and lines
   int compile_threads = 0;         ///< 0: as many as there are processors
+  bool single_object = false;      ///< the result is one plain ELF object, for linkers; otherwise it may be a bundle that only load_object reads
 };
 
 /// What the running CPU is to LLVM, and its features: part of every cache key.
@@ -23,6 +24,8 @@ struct HostCpu {
   std::string level;      ///< the highest of "x86-64-v2", "-v3", "-v4" that it has
 };
 const HostCpu& host_cpu();
+/// "19.1.7".
+std::string llvm_version();
 
 /// The object file (ELF) of a program. Entry symbols: NAME_entry and NAME_plan with the signatures of kiln/abi.h. Undefined symbols: none, or memcpy,
 /// memset, memmove. The same program and options give the same bytes.
