@@ -1,6 +1,8 @@
 // All passes. A pass is a free function; true means that it changed something. The pipeline that calls them in order is passes/pipeline.cpp: read that page first.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,15 @@ bool eliminate_dead_code(ir::Module& module);
 /// Replaces every `gradients` node by reverse-mode differentiation, innermost first, through cond, while_loop (with tapes), call and composite. Leaves no gradients node.
 /// Runs before any rewriting: a rewriting pass could merge values that a user differentiates separately.
 bool expand_gradients(ir::Module& module);
+
+/// Why gradients(y, wrt) would fail, as the message and hint of an Error(not_differentiable).
+struct GradientProblem {
+  std::size_t wrt = 0;   ///< which of them
+  std::string message, hint;
+};
+/// Checks what expand_gradients needs, when gradients() is called, so that the error has that line: y depends on each wrt, and every op between them has a
+/// gradient. Nothing when all is well. Linear in the size of the graph, whatever the number of wrts.
+std::optional<GradientProblem> find_gradient_problem(const ir::Module& module, ir::GraphId graph, ir::ValueId y, std::span<const ir::ValueId> wrt);
 
 /// Inlines calls, and composites that no later pass knows by name. Leaves bodies of loops, branches and kernels as graphs.
 bool inline_calls(ir::Module& module);

@@ -1,0 +1,146 @@
+// find_gradient_problem: the checks of gradients() at the time of the call, and their messages.
+#include <fmt/format.h>
+
+#include <set>
+
+#include "ir/op.h"
+#include "passes/gradients.h"
+#include "passes/passes.h"
+
+namespace kiln::passes {
+
+using namespace ir;
+
+namespace {
+
+/// "%name", or "the dot_general at train.cpp:12".
+std::string describe(const Module& module, const Graph& graph, ValueId value) {
+  const Node& node = graph.definition(value);
+  if (node.op == Op::variable) return fmt::format("variable \"{}\"", node.attributes.text("name"));
+  const std::string& name = graph.value_name(value);
+  const std::string place = node.location == 0 ? "" : fmt::format(" at {}", to_string(module.location(node.location)));
+  if (!name.empty()) return fmt::format("\"{}\"{}", name, place);
+  return fmt::format("the {}{}", info(node.op).name, place);
+}
+
+std::string step_of_path(const Module& module, const Node& node) {
+  if (node.location == 0) return std::string(info(node.op).name);
+  return fmt::format("{} ({})", info(node.op).name, to_string(module.location(node.location)));
+}
+
+/// The ops from the seeded results (`targets`) down to `node`, both included, along values on the path.
+std::vector<NodeId> ops_between(const Graph& graph, std::span<const ValueId> targets, NodeId node, const Bits& path) {
+  std::vector<NodeId> towards(graph.value_count(), none);  // the user through which a value reaches a target
+  NodeId last = 0;
+  for (ValueId v : targets) last = std::max(last, graph.defining_node(v));
+  std::vector<bool> reaches(graph.node_count());
+  for (ValueId v : targets) reaches[graph.defining_node(v)] = true;
+  for (NodeId n = last + 1; n-- > node;) {
+    if (!reaches[n]) continue;
+    for (ValueId v : graph.node(n).operands)
+      if (path[v]) {
+        towards[v] = n;
+        reaches[graph.defining_node(v)] = true;
+      }
+  }
+  std::vector<NodeId> ops{node};
+  for (NodeId n = node; n != none;) {
+    NodeId next = none;
+    for (std::uint32_t i = 0; i < graph.node(n).result_count && next == none; ++i) {
+      const ValueId v = graph.node(n).first_result + i;
+      if (path[v]) next = towards[v];
+    }
+    if (next != none) ops.push_back(next);
+    n = next;
+  }
+  return {ops.rbegin(), ops.rend()};
+}
+
+std::string join_path(const std::vector<std::string>& steps) {
+  constexpr std::size_t shown_at_each_end = 4;  // a longer list helps nobody to find the op
+  std::string text;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (steps.size() > 2 * shown_at_each_end + 1 && i == shown_at_each_end) {
+      const std::size_t left_out = steps.size() - 2 * shown_at_each_end;
+      text += fmt::format(" <- ... {} more ...", left_out);
+      i += left_out - 1;
+      continue;
+    }
+    if (i > 0) text += " <- ";
+    text += steps[i];
+  }
+  return text;
+}
+
+/// A graph that is differentiated, and from which node of which other one.
+struct Visit {
+  DerivativeRequest request;
+  std::size_t parent = SIZE_MAX;
+  NodeId node = none;   ///< of the parent
+};
+
+}  // namespace
+
+std::optional<GradientProblem> find_gradient_problem(const Module& module, GraphId id, ValueId y, std::span<const ValueId> wrt) {
+  const Graph& graph = module.graph(id);
+  GradientPaths paths(module);
+  const Bits useful = paths.useful(id, {&y, 1});
+  for (std::size_t i = 0; i < wrt.size(); ++i) {
+    if (useful[wrt[i]]) continue;
+    return GradientProblem{i,
+                           fmt::format("{} does not depend on {} in a differentiable way", describe(module, graph, y), describe(module, graph, wrt[i])),
+                           "differentiate with respect to what it is computed from; integers, comparisons and stop_gradient cut the path"};
+  }
+  Bits root = paths.active(id, wrt);
+  for (std::size_t v = 0; v < root.size(); ++v) root[v] = root[v] && useful[v];
+
+  std::vector<Visit> visits{{}};
+  std::set<DerivativeRequest> seen;
+  const auto path_in = [&](std::size_t visit) {
+    return visit == 0 ? root : path_of(paths, module.graph(visits[visit].request.graph), visits[visit].request);
+  };
+  for (std::size_t visit = 0; visit < visits.size(); ++visit) {
+    const GraphId current_id = visit == 0 ? id : visits[visit].request.graph;
+    const Graph& current = module.graph(current_id);
+    const Bits path = path_in(visit);
+    for (NodeId n = 0; n < current.node_count(); ++n) {
+      const Node& node = current.node(n);
+      if (!on_path(node, path)) continue;
+      if (has_gradient_rule(node)) {
+        for (DerivativeRequest& inner : requests_of_node(paths, node, path))
+          if (seen.insert(inner).second) visits.push_back({std::move(inner), visit, n});
+        continue;
+      }
+      // Outermost graph first: the path leads through the regions down to the op.
+      std::vector<std::pair<std::size_t, NodeId>> chain{{visit, n}};
+      for (std::size_t at = visit; at != 0; at = visits[at].parent) chain.emplace_back(visits[at].parent, visits[at].node);
+      std::vector<std::string> steps;
+      for (std::size_t i = chain.size(); i-- > 0;) {
+        const auto& [where, target] = chain[i];
+        const Graph& holder = module.graph(where == 0 ? id : visits[where].request.graph);
+        std::vector<ValueId> targets{y};
+        if (where != 0) {
+          targets.clear();
+          for (std::size_t r = 0; r < holder.results.size(); ++r)
+            if (visits[where].request.seeds[r]) targets.push_back(holder.results[r]);
+        }
+        for (NodeId op : ops_between(holder, targets, target, path_in(where))) steps.push_back(step_of_path(module, holder.node(op)));
+      }
+      std::size_t blamed = 0;
+      const Bits before = paths.useful(current_id, {&node.first_result, 1});
+      for (std::size_t i = 0; visit == 0 && i < wrt.size(); ++i)
+        if (before[wrt[i]]) {
+          blamed = i;
+          break;
+        }
+      const std::string place = node.location == 0 ? "" : fmt::format(" at {}", to_string(module.location(node.location)));
+      return GradientProblem{blamed,
+                             fmt::format("{}{} has no gradient: {}\n  on the path {}", info(node.op).name, place, info(node.op).no_gradient,
+                                         join_path(steps)),
+                             "stop_gradient() on its operand treats it as a constant"};
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace kiln::passes
