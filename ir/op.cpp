@@ -23,9 +23,6 @@ constexpr Op ops[] = {
 #undef KILN_OP
 };
 
-/// These describe themselves with attributes of anyone's choice beside their own.
-bool is_open(Op op) { return op == Op::composite || op == Op::kernel; }
-
 std::string_view name_of(AttributeKind kind) {
   constexpr std::string_view names[] = {"flag", "integer", "number", "text", "dtype", "integers", "dims", "literal", "graph"};
   return names[static_cast<std::size_t>(kind)];
@@ -54,11 +51,11 @@ void check_count(const OpInfo& entry, std::span<const Type> operands) {
                                                ", but was given " + operands_text(operands));
 }
 
-void check_attributes(Op op, const OpInfo& entry, const Attributes& attributes) {
+void check_attributes(const OpInfo& entry, const Attributes& attributes) {
   for (const auto& [name, value] : attributes.items()) {
     const auto spec = std::ranges::find(entry.attributes, std::string_view(name), &AttributeSpec::name);
     if (spec == entry.attributes.end()) {
-      if (is_open(op)) continue;
+      if (entry.open_attributes) continue;
       throw Error(ErrorCode::invalid_argument, std::string(entry.name) + " has no attribute '" + name + "'");
     }
     if (kind_of(value) != spec->kind)
@@ -104,7 +101,7 @@ std::optional<Op> op_from_name(std::string_view name) {
 std::vector<Type> infer_types(const InferContext& context) {
   const OpInfo& entry = info(context.op);
   check_count(entry, context.operands);
-  check_attributes(context.op, entry, context.attributes);
+  check_attributes(entry, context.attributes);
   if (!context.operands.empty()) check_dtype(entry, context.operands[0].dtype, context.operands);
   if (!entry.infer) throw InternalError("the types of " + std::string(entry.name) + " cannot be inferred");
   std::vector<Type> types = entry.infer(context);

@@ -186,7 +186,7 @@ struct OpInfo {
   bool elementwise = false;                 ///< result[i] depends on operand[i] only; operands have the result's shape
   bool commutative = false;
   bool effect = false;                      ///< must not be removed or merged (assign, check)
-  bool open_attributes = false;             ///< attributes beyond the listed ones are allowed (composite)
+  bool open_attributes = false;             ///< attributes beyond the listed ones are allowed (composite, kernel)
   LoopOp loop_op = LoopOp::constant;        ///< elementwise ops that are one loop operation: which (constant: none)
 };
 

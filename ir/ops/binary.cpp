@@ -1,4 +1,5 @@
-// Elementwise ops of two and three operands. All have one shape: broadcasting is its own op, except that the mask of select and the bounds of clamp may be scalars.
+// Elementwise ops of two and three operands. All have one shape: broadcasting is its own op, except that the mask of select and the bounds
+// of clamp may be scalars.
 #include <cmath>
 
 #include <fmt/format.h>
@@ -16,49 +17,65 @@ using namespace ops;
 
 std::vector<Array> evaluate_add(const EvaluateContext& context) {
   return map_binary<numbers>(context, []<class T>(T a, T b) {
-    if constexpr (std::is_floating_point_v<T>) return a + b;
-    else return wrapping_add(a, b);
+    if constexpr (std::is_floating_point_v<T>)
+      return a + b;
+    else
+      return wrapping_add(a, b);
   });
 }
 
 std::vector<Array> evaluate_subtract(const EvaluateContext& context) {
   return map_binary<numbers>(context, []<class T>(T a, T b) {
-    if constexpr (std::is_floating_point_v<T>) return a - b;
-    else return wrapping_subtract(a, b);
+    if constexpr (std::is_floating_point_v<T>)
+      return a - b;
+    else
+      return wrapping_subtract(a, b);
   });
 }
 
 std::vector<Array> evaluate_multiply(const EvaluateContext& context) {
   return map_binary<numbers>(context, []<class T>(T a, T b) {
-    if constexpr (std::is_floating_point_v<T>) return a * b;
-    else return wrapping_multiply(a, b);
+    if constexpr (std::is_floating_point_v<T>)
+      return a * b;
+    else
+      return wrapping_multiply(a, b);
   });
 }
 
 std::vector<Array> evaluate_divide(const EvaluateContext& context) {
   return map_binary<numbers>(context, []<class T>(T a, T b) -> T {
-    if constexpr (std::is_floating_point_v<T>) return a / b;
-    else if (b == 0) return static_cast<T>(-1);
-    else if (std::is_signed_v<T> && b == static_cast<T>(-1)) return wrapping_subtract(T{0}, a);
-    else return static_cast<T>(a / b);
+    if constexpr (std::is_floating_point_v<T>)
+      return a / b;
+    else if (b == 0)
+      return static_cast<T>(-1);
+    else if (std::is_signed_v<T> && b == static_cast<T>(-1))
+      return wrapping_subtract(T{0}, a);
+    else
+      return static_cast<T>(a / b);
   });
 }
 
 std::vector<Array> evaluate_remainder(const EvaluateContext& context) {
   return map_binary<numbers>(context, []<class T>(T a, T b) -> T {
-    if constexpr (std::is_floating_point_v<T>) return std::fmod(a, b);
-    else if (b == 0) return a;
-    else if (std::is_signed_v<T> && b == static_cast<T>(-1)) return 0;
-    else return static_cast<T>(a % b);
+    if constexpr (std::is_floating_point_v<T>)
+      return std::fmod(a, b);
+    else if (b == 0)
+      return a;
+    else if (std::is_signed_v<T> && b == static_cast<T>(-1))
+      return 0;
+    else
+      return static_cast<T>(a % b);
   });
 }
 
 std::vector<Array> evaluate_power(const EvaluateContext& context) {
-  return map_binary<floats>(context, []<class T>(T a, T b) { return static_cast<T>(std::pow(static_cast<double>(a), static_cast<double>(b))); });
+  return map_binary<floats>(context,
+                            []<class T>(T a, T b) { return static_cast<T>(std::pow(static_cast<double>(a), static_cast<double>(b))); });
 }
 
 std::vector<Array> evaluate_atan2(const EvaluateContext& context) {
-  return map_binary<floats>(context, []<class T>(T a, T b) { return static_cast<T>(std::atan2(static_cast<double>(a), static_cast<double>(b))); });
+  return map_binary<floats>(context,
+                            []<class T>(T a, T b) { return static_cast<T>(std::atan2(static_cast<double>(a), static_cast<double>(b))); });
 }
 
 std::vector<Array> evaluate_maximum(const EvaluateContext& context) {
@@ -70,15 +87,15 @@ std::vector<Array> evaluate_minimum(const EvaluateContext& context) {
 }
 
 std::vector<Array> evaluate_logical_and(const EvaluateContext& context) {
-  return map_binary<bool_dtype | integers>(context, []<class T>(T a, T b) { return static_cast<T>(a & b); });
+  return map_binary < bool_dtype | integers > (context, []<class T>(T a, T b) { return static_cast<T>(a & b); });
 }
 
 std::vector<Array> evaluate_logical_or(const EvaluateContext& context) {
-  return map_binary<bool_dtype | integers>(context, []<class T>(T a, T b) { return static_cast<T>(a | b); });
+  return map_binary < bool_dtype | integers > (context, []<class T>(T a, T b) { return static_cast<T>(a | b); });
 }
 
 std::vector<Array> evaluate_logical_xor(const EvaluateContext& context) {
-  return map_binary<bool_dtype | integers>(context, []<class T>(T a, T b) { return static_cast<T>(a ^ b); });
+  return map_binary < bool_dtype | integers > (context, []<class T>(T a, T b) { return static_cast<T>(a ^ b); });
 }
 
 template <class T>
@@ -87,14 +104,13 @@ bool shift_in_range(T amount) {
 }
 
 std::vector<Array> evaluate_shift_left(const EvaluateContext& context) {
-  return map_binary<integers>(context,
-                              []<class T>(T a, T b) { return shift_in_range(b) ? static_cast<T>(static_cast<std::uint64_t>(a) << b) : T{0}; });
+  return map_binary<integers>(
+      context, []<class T>(T a, T b) { return shift_in_range(b) ? static_cast<T>(static_cast<std::uint64_t>(a) << b) : T{0}; });
 }
 
 std::vector<Array> evaluate_shift_right_logical(const EvaluateContext& context) {
-  return map_binary<integers>(context, []<class T>(T a, T b) {
-    return shift_in_range(b) ? static_cast<T>(static_cast<std::make_unsigned_t<T>>(a) >> b) : T{0};
-  });
+  return map_binary<integers>(
+      context, []<class T>(T a, T b) { return shift_in_range(b) ? static_cast<T>(static_cast<std::make_unsigned_t<T>>(a) >> b) : T{0}; });
 }
 
 std::vector<Array> evaluate_shift_right_arithmetic(const EvaluateContext& context) {
@@ -206,8 +222,8 @@ void gradient_divide(GradientContext& c) {
   if (c.needs(1)) c.add(1, b.negate(b.multiply(quotient, c.result())));
 }
 
-/// r = a - trunc(a / b) * b: g, and -g * trunc(a / b). The quotient is taken as (a - r) / b, which lies next to the integer even where a / b rounds
-/// across it.
+/// r = a - trunc(a / b) * b: g, and -g * trunc(a / b). The quotient is taken as (a - r) / b, which lies next to the integer even where a /
+/// b rounds across it.
 void gradient_remainder(GradientContext& c) {
   Builder& b = c.builder();
   if (c.needs(0)) c.add(0, c.cotangent());
@@ -217,8 +233,8 @@ void gradient_remainder(GradientContext& c) {
   }
 }
 
-/// g * b * a^(b-1), and g * r * log(a). At 0^0 the first is 0, and where a is 0 and b is not negative, so is the second: the products would be 0 * inf. Their
-/// operands are replaced there, not only the products, so that further derivatives are free of NaN as well.
+/// g * b * a^(b-1), and g * r * log(a). At 0^0 the first is 0, and where a is 0 and b is not negative, so is the second: the products would
+/// be 0 * inf. Their operands are replaced there, not only the products, so that further derivatives are free of NaN as well.
 void gradient_power(GradientContext& c) {
   Builder& b = c.builder();
   const ValueId base = c.operand(0), exponent = c.operand(1), g = c.cotangent();
@@ -249,7 +265,8 @@ void gradient_atan2(GradientContext& c) {
 /// To operand 1 where it is strictly beyond operand 0 or NaN, else to operand 0; so relu(x) = maximum(0, x) has gradient 0 at 0.
 void extremum_gradient(GradientContext& c, Comparison beyond) {
   Builder& b = c.builder();
-  const ValueId second = b.create(Op::logical_or, {b.compare(beyond, c.operand(1), c.operand(0)), b.compare(Comparison::ne, c.operand(1), c.operand(1))});
+  const ValueId second =
+      b.create(Op::logical_or, {b.compare(beyond, c.operand(1), c.operand(0)), b.compare(Comparison::ne, c.operand(1), c.operand(1))});
   const ValueId zero = b.zeros(b.type(c.cotangent()));
   if (c.needs(0)) c.add(0, b.select(second, zero, c.cotangent()));
   if (c.needs(1)) c.add(1, b.select(second, c.cotangent(), zero));
@@ -523,7 +540,9 @@ constinit const OpInfo OpEntry<Op::atan2>::info = {
 template <>
 constinit const OpInfo OpEntry<Op::maximum>::info = {
     .name = "maximum",
-    .doc = "a is NaN ? a : (a > b ? a : b): NaN of either operand comes through, and of two equal zeros the second. At ties the gradient goes to a.",
+    .doc =
+        "a is NaN ? a : (a > b ? a : b): NaN of either operand comes through, and of two equal zeros the second. At ties the gradient goes "
+        "to a.",
     .min_operands = 2,
     .max_operands = 2,
     .dtypes = numbers,
@@ -539,7 +558,9 @@ constinit const OpInfo OpEntry<Op::maximum>::info = {
 template <>
 constinit const OpInfo OpEntry<Op::minimum>::info = {
     .name = "minimum",
-    .doc = "a is NaN ? a : (a < b ? a : b): NaN of either operand comes through, and of two equal zeros the second. At ties the gradient goes to a.",
+    .doc =
+        "a is NaN ? a : (a < b ? a : b): NaN of either operand comes through, and of two equal zeros the second. At ties the gradient goes "
+        "to a.",
     .min_operands = 2,
     .max_operands = 2,
     .dtypes = numbers,
@@ -685,7 +706,9 @@ constinit const OpInfo OpEntry<Op::select>::info = {
 template <>
 constinit const OpInfo OpEntry<Op::clamp>::info = {
     .name = "clamp",
-    .doc = "minimum(maximum(x, min), max) for operands min, x, max; the bounds have the shape of x or are scalars. NaN of any comes through. At a bound the gradient goes to x.",
+    .doc =
+        "minimum(maximum(x, min), max) for operands min, x, max; the bounds have the shape of x or are scalars. NaN of any comes through. "
+        "At a bound the gradient goes to x.",
     .min_operands = 3,
     .max_operands = 3,
     .dtypes = numbers,

@@ -1,7 +1,7 @@
 #include "ir/ops/common.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "ir/builder.h"
 
@@ -42,7 +42,8 @@ void require_equal(const InferContext& context, const Dim& a, const Dim& b, cons
     case Truth::no: fail(context, ErrorCode::shape_mismatch, no);
     case Truth::unknown: break;
   }
-  fail(context, ErrorCode::shape_mismatch, fmt::format("it cannot be shown that {} equals {}: {}", to_string(a), to_string(b), no), one_symbol_hint);
+  fail(context, ErrorCode::shape_mismatch, fmt::format("it cannot be shown that {} equals {}: {}", to_string(a), to_string(b), no),
+       one_symbol_hint);
 }
 
 void require_less_equal(const InferContext& context, const Dim& a, const Dim& b, const std::string& what) {

@@ -1,13 +1,14 @@
 // Control: graphs called from graphs, branches, loops, and the tapes that loop gradients are kept on. Regions are isolated, so a
-// node's operands are everything its bodies see. The interpreter runs the bodies and the passes lower them, hence no `evaluate` and no lowering here.
+// node's operands are everything its bodies see. The interpreter runs the bodies and the passes lower them, hence no `evaluate` and no
+// lowering here.
 //
-// A tape is a stack of tensors of one type. A forward loop pushes what its backward loop pops, in reverse order. A tape is used linearly: each push or pop
-// consumes the tape that it is given and yields the next state, so the memory plan may update it in place.
+// A tape is a stack of tensors of one type. A forward loop pushes what its backward loop pops, in reverse order. A tape is used linearly:
+// each push or pop consumes the tape that it is given and yields the next state, so the memory plan may update it in place.
 //
-// Gradients: passes/gradients.cpp differentiates these ops itself (it has to make graphs), so `gradient` is null although there is one; `no_gradient` is empty for
-// that reason. A composite's gradient is its `backward` graph, or that of its decomposition.
-#include <algorithm>
+// Gradients: passes/gradients.cpp differentiates these ops itself (it has to make graphs), so `gradient` is null although there is one;
+// `no_gradient` is empty for that reason. A composite's gradient is its `backward` graph, or that of its decomposition.
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "ir/ops/common.h"
 
@@ -51,7 +52,8 @@ std::vector<Type> infer_kernel(const InferContext& context) {
   constexpr std::string_view kinds[] = {"map", "reduction", "row", "contraction", "scatter"};
   const std::string& kind = context.attributes.text("kind");
   if (std::ranges::find(kinds, kind) == std::end(kinds))
-    fail(context, ErrorCode::invalid_argument, fmt::format("there is no kernel kind \"{}\": the kinds are {}", kind, fmt::join(kinds, ", ")));
+    fail(context, ErrorCode::invalid_argument,
+         fmt::format("there is no kernel kind \"{}\": the kinds are {}", kind, fmt::join(kinds, ", ")));
   return infer_body(context);
 }
 
@@ -70,14 +72,16 @@ std::vector<Type> infer_cond(const InferContext& context) {
   for (std::size_t i = 0; i < a.size(); ++i)
     if (!(a[i] == b[i]))
       fail(context, a[i].dtype != b[i].dtype ? ErrorCode::dtype_mismatch : ErrorCode::shape_mismatch,
-           fmt::format("the branches yield different types for result {}: then yields {}, else yields {}", i, to_string(a[i]), to_string(b[i])));
+           fmt::format("the branches yield different types for result {}: then yields {}, else yields {}", i, to_string(a[i]),
+                       to_string(b[i])));
   return a;
 }
 
 std::vector<Type> infer_while_loop(const InferContext& context) {
   const std::int64_t carried = context.attributes.integer("carried");
   if (carried < 0 || carried > static_cast<std::int64_t>(context.operands.size()))
-    fail(context, ErrorCode::invalid_argument, fmt::format("{} values are carried, but there are {} operands", carried, context.operands.size()));
+    fail(context, ErrorCode::invalid_argument,
+         fmt::format("{} values are carried, but there are {} operands", carried, context.operands.size()));
   const Graph& condition = region(context, "condition");
   const Graph& body = region(context, "body");
   require_parameters(context, condition, context.operands, "carried and captured values");
@@ -85,8 +89,9 @@ std::vector<Type> infer_while_loop(const InferContext& context) {
   const std::vector<Type> decision = result_types(condition);
   if (decision.size() != 1 || !(decision[0] == tensor_type(DType::boolean, {})))
     fail(context, ErrorCode::shape_mismatch,
-         fmt::format("the condition must yield one bool[], but yields {}",
-                     decision.empty() ? "nothing" : decision.size() > 1 ? "several values" : to_string(decision[0])));
+         fmt::format("the condition must yield one bool[], but yields {}", decision.empty()      ? "nothing"
+                                                                           : decision.size() > 1 ? "several values"
+                                                                                                 : to_string(decision[0])));
   const std::vector<Type> next = result_types(body);
   if (static_cast<std::int64_t>(next.size()) != carried)
     fail(context, ErrorCode::invalid_argument, fmt::format("the body yields {} values, but {} are carried", next.size(), carried));
@@ -133,9 +138,11 @@ constexpr AttributeSpec call_attributes[] = {{"body", AttributeKind::graph, "the
 constexpr AttributeSpec composite_attributes[] = {
     {"name", AttributeKind::text, "what it is, for passes that know it"},
     {"decomposition", AttributeKind::graph, "what it means; its parameters are the operands"},
-    {"backward", AttributeKind::graph, "takes operands, results and cotangents of the results; returns a cotangent per floating operand", false}};
-constexpr AttributeSpec kernel_attributes[] = {{"body", AttributeKind::graph, "what the kernel computes"},
-                                               {"kind", AttributeKind::text, "map, reduction, row, contraction or scatter: which schedule writes its loops"}};
+    {"backward", AttributeKind::graph, "takes operands, results and cotangents of the results; returns a cotangent per floating operand",
+     false}};
+constexpr AttributeSpec kernel_attributes[] = {
+    {"body", AttributeKind::graph, "what the kernel computes"},
+    {"kind", AttributeKind::text, "map, reduction, row, contraction or scatter: which schedule writes its loops"}};
 constexpr AttributeSpec cond_attributes[] = {{"then", AttributeKind::graph, "runs when the predicate is true"},
                                              {"else", AttributeKind::graph, "runs when it is false"}};
 constexpr AttributeSpec while_loop_attributes[] = {
@@ -143,9 +150,10 @@ constexpr AttributeSpec while_loop_attributes[] = {
     {"condition", AttributeKind::graph, "takes all operands, yields bool[]"},
     {"body", AttributeKind::graph, "takes all operands, yields the next carried values"},
     {"max_trip_count", AttributeKind::integer, "the condition is false after that many iterations at the latest", false}};
-constexpr AttributeSpec tape_new_attributes[] = {{"dtype", AttributeKind::dtype, "of what is pushed"},
-                                                 {"dims", AttributeKind::dims, "of what is pushed", false},
-                                                 {"bound", AttributeKind::integer, "the largest number of pushes; absent: unbounded", false}};
+constexpr AttributeSpec tape_new_attributes[] = {
+    {"dtype", AttributeKind::dtype, "of what is pushed"},
+    {"dims", AttributeKind::dims, "of what is pushed", false},
+    {"bound", AttributeKind::integer, "the largest number of pushes; absent: unbounded", false}};
 }  // namespace
 
 template <>
@@ -161,8 +169,10 @@ constinit const OpInfo OpEntry<Op::call>::info = {
 template <>
 constinit const OpInfo OpEntry<Op::composite>::info = {
     .name = "composite",
-    .doc = "The results of the graph `decomposition` for the operands, under a name that fusion may use; any pass may inline it. Further attributes "
-           "describe it.",
+    .doc =
+        "The results of the graph `decomposition` for the operands, under a name that fusion may use; any pass may inline it. Further "
+        "attributes "
+        "describe it.",
     .min_operands = 0,
     .max_operands = -1,
     .attributes = composite_attributes,
@@ -179,12 +189,15 @@ constinit const OpInfo OpEntry<Op::kernel>::info = {
     .attributes = kernel_attributes,
     .infer = infer_kernel,
     .no_gradient = "gradients are taken before kernels are made",
+    .open_attributes = true,
 };
 
 template <>
 constinit const OpInfo OpEntry<Op::cond>::info = {
     .name = "cond",
-    .doc = "The results of `then` when operand 0 is true, else those of `else`; the other operands are what the branches capture. Only one branch runs.",
+    .doc =
+        "The results of `then` when operand 0 is true, else those of `else`; the other operands are what the branches capture. Only one "
+        "branch runs.",
     .min_operands = 1,
     .max_operands = -1,
     .attributes = cond_attributes,
@@ -195,8 +208,10 @@ constinit const OpInfo OpEntry<Op::cond>::info = {
 template <>
 constinit const OpInfo OpEntry<Op::while_loop>::info = {
     .name = "while_loop",
-    .doc = "While `condition` of the carried and captured values holds, replaces the carried ones by what `body` yields; the results are the last carried "
-           "values. Zero iterations yield the initial ones.",
+    .doc =
+        "While `condition` of the carried and captured values holds, replaces the carried ones by what `body` yields; the results are the "
+        "last carried "
+        "values. Zero iterations yield the initial ones.",
     .min_operands = 0,
     .max_operands = -1,
     .attributes = while_loop_attributes,

@@ -1,4 +1,5 @@
-// What the reference evaluations share. They are the living definition of the ops: element by element, in the op's own dtype, obviously right, never fast.
+// What the reference evaluations share. They are the living definition of the ops: element by element, in the op's own dtype, obviously
+// right, never fast.
 #pragma once
 
 #include <cmath>
@@ -22,8 +23,10 @@ using Compute = std::conditional_t<is_half<T>, float, T>;
 template <DTypeSet allowed, class Function>
 void visit_allowed(DType dtype, Function&& function) {
   visit_dtype(dtype, [&]<class T>(T zero) {
-    if constexpr (allowed.contains(dtype_of<T>())) function(zero);
-    else throw InternalError("an op is evaluated in a dtype that its entry does not allow");
+    if constexpr (allowed.contains(dtype_of<T>()))
+      function(zero);
+    else
+      throw InternalError("an op is evaluated in a dtype that its entry does not allow");
   });
 }
 
@@ -53,17 +56,27 @@ std::vector<Array> map_binary(const EvaluateContext& context, Function&& f) {
 
 /// Integer arithmetic that wraps: 64-bit unsigned, cut to T.
 template <class T>
-T wrapping_add(T a, T b) { return static_cast<T>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b)); }
+T wrapping_add(T a, T b) {
+  return static_cast<T>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+}
 template <class T>
-T wrapping_subtract(T a, T b) { return static_cast<T>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b)); }
+T wrapping_subtract(T a, T b) {
+  return static_cast<T>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
+}
 template <class T>
-T wrapping_multiply(T a, T b) { return static_cast<T>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b)); }
+T wrapping_multiply(T a, T b) {
+  return static_cast<T>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b));
+}
 
 /// `a is NaN ? a : (a > b ? a : b)`, and its mirror.
 template <class T>
-T reference_maximum(T a, T b) { return a != a ? a : (a > b ? a : b); }
+T reference_maximum(T a, T b) {
+  return a != a ? a : (a > b ? a : b);
+}
 template <class T>
-T reference_minimum(T a, T b) { return a != a ? a : (a < b ? a : b); }
+T reference_minimum(T a, T b) {
+  return a != a ? a : (a < b ? a : b);
+}
 
 /// Calls f(index) for every index of the shape in row-major order; `index` is a span of one entry per dim.
 template <class Function>
@@ -82,8 +95,8 @@ void for_each_index(const Shape& shape, Function&& f) {
 /// Row-major position of an index.
 std::int64_t offset_of(const Shape& shape, std::span<const std::int64_t> index);
 
-/// A result that consists of elements of `source`, of any dtype: result[index] = source.flat[position(index)]; elements with a negative position are
-/// those of `otherwise` (a scalar).
+/// A result that consists of elements of `source`, of any dtype: result[index] = source.flat[position(index)]; elements with a negative
+/// position are those of `otherwise` (a scalar).
 Array rearranged(const Array& source, const Shape& shape, const std::function<std::int64_t(std::span<const std::int64_t>)>& position,
                  const Array* otherwise = nullptr);
 

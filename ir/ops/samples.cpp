@@ -23,12 +23,12 @@ std::vector<double> special_values() {
           1.5,
           2.5,
           -2.5,
-          5e-324,   // smallest denormal of f64
-          1e-40,    // denormal in f32 and bf16
-          -6e-8,    // denormal in f16
-          65504,    // largest f16
-          3e38,     // f32 and bf16 near their largest
-          -1e308,   // infinite in f32
+          5e-324,  // smallest denormal of f64
+          1e-40,   // denormal in f32 and bf16
+          -6e-8,   // denormal in f16
+          65504,   // largest f16
+          3e38,    // f32 and bf16 near their largest
+          -1e308,  // infinite in f32
           7,
           31,
           100,
@@ -54,8 +54,11 @@ std::vector<Sample> elementwise_samples(std::size_t count, double low, double hi
     return Sample{.kind = kind, .operands = std::vector<Type>(count, sample_type(std::move(dims))), .low = low, .high = high};
   };
   std::vector<Sample> samples = {
-      of(SampleClass::scalar, {}),     of(SampleClass::empty, {0, 3}),   of(SampleClass::one, {1}),
-      of(SampleClass::odd, {3, 5}),    of(SampleClass::wide, {2, 67}),  // one vector of bytes and a rest
+      of(SampleClass::scalar, {}),
+      of(SampleClass::empty, {0, 3}),
+      of(SampleClass::one, {1}),
+      of(SampleClass::odd, {3, 5}),
+      of(SampleClass::wide, {2, 67}),  // one vector of bytes and a rest
       of(SampleClass::symbolic, {sample_symbol(), 5}),
   };
   std::vector<std::vector<double>> columns(count);

@@ -10,8 +10,8 @@ Type sample_type(Dims dims, DType dtype = DType::f32);
 /// The symbol of symbolic samples' first dim.
 Dim sample_symbol();
 
-/// NaN, infinities, signed zeros, denormals of every float format, halves (ties of rounding), limits of the integers. As integers: infinities
-/// become the limits.
+/// NaN, infinities, signed zeros, denormals of every float format, halves (ties of rounding), limits of the integers. As integers:
+/// infinities become the limits.
 std::vector<double> special_values();
 /// Those whose magnitude is at most `limit`, and the infinities and NaN: for functions of which only a range is stated.
 std::vector<double> special_values_within(double limit);

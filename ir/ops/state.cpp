@@ -1,9 +1,11 @@
-// State and structure: what a graph reads, keeps and is made of. Most of these mean something only together with the module or a run (the interpreter and the
-// passes handle them), so their entries have no `evaluate`.
-#include <algorithm>
+// State and structure: what a graph reads, keeps and is made of. Most of these mean something only together with the module or a run (the
+// interpreter and the passes handle them), so their entries have no `evaluate`.
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "ir/ops/common.h"
+#include "ir/ops/evaluate.h"
+#include "ir/ops/samples.h"
 
 namespace kiln::ir {
 namespace {
@@ -33,7 +35,8 @@ std::vector<Type> infer_assign(const InferContext& context) {
     fail(context, ErrorCode::dtype_mismatch,
          fmt::format("variable \"{}\" is {}, the new value is {}", variable.name, to_string(variable.type), to_string(value)),
          fmt::format("convert the value: convert(x, {})", name_of(variable.type.dtype)));
-  const std::string no = fmt::format("variable \"{}\" is {}, the new value is {}", variable.name, to_string(variable.type), to_string(value));
+  const std::string no =
+      fmt::format("variable \"{}\" is {}, the new value is {}", variable.name, to_string(variable.type), to_string(value));
   if (value.rank() != variable.type.rank()) fail(context, ErrorCode::shape_mismatch, no);
   for (std::size_t d = 0; d < value.rank(); ++d) require_equal(context, value.dims[d], variable.type.dims[d], no);
   return {variable.type};
@@ -71,6 +74,49 @@ std::vector<Type> infer_check(const InferContext& context) {
   return {};
 }
 
+std::vector<Array> evaluate_constant(const EvaluateContext& context) { return {context.attributes.literal("value")}; }
+
+/// The new value is what the result is.
+void gradient_assign(GradientContext& c) { c.add(0, c.cotangent()); }
+
+/// Inside a kernel a constant has no memory to be read from: all its elements must be equal.
+ScalarId element_constant(ScalarBuilder& b, const Node& node, std::size_t, std::span<const Dim>) {
+  const Array& literal = node.attributes.literal("value");
+  const std::size_t bytes = size_of(literal.dtype());
+  const char* data = static_cast<const char*>(literal.raw());
+  internal_check(literal.size() > 0, "a constant inside a kernel has elements");
+  for (std::int64_t i = 1; i < literal.size(); ++i)
+    internal_check(std::memcmp(data, data + i * bytes, bytes) == 0, "a constant inside a kernel has equal elements");
+  return b.constant(is_floating(literal.dtype()) ? Literal::of(literal.dtype(), element_as_double(literal, 0))
+                                                 : Literal::of_bits(literal.dtype(), element_as_int(literal, 0)));
+}
+
+ScalarId element_identity(ScalarBuilder& b, const Node&, std::size_t, std::span<const Dim> index) { return b.operand(0, index); }
+
+/// Its values change with the operand, its derivative is zero all the same.
+std::vector<Sample> samples_stop_gradient(Op op) {
+  std::vector<Sample> samples = samples_unary(op);
+  for (Sample& sample : samples) sample.differentiable = false;
+  return samples;
+}
+
+std::vector<Sample> samples_constant(Op) {
+  std::vector<Sample> all;
+  const auto add = [&](SampleClass kind, Array value) {
+    all.push_back({.kind = kind, .attributes = {{"value", std::move(value)}}, .generic = false, .differentiable = false});
+  };
+  for (int d = 0; d < dtype_count; ++d) {
+    const DType dtype = static_cast<DType>(d);
+    add(SampleClass::scalar, Array::full(dtype, {}, 3));
+    add(SampleClass::one, Array::full(dtype, {1}, -1.5));
+    add(SampleClass::empty, Array::zeros(dtype, {0, 3}));
+    add(SampleClass::odd, Array::full(dtype, {3, 5}, 1));
+    for (const double v : special_values()) add(SampleClass::special_values, Array(v).convert(dtype));
+  }
+  add(SampleClass::wide, Array::full(DType::f32, {2, 67}, 0.1));
+  return all;
+}
+
 constexpr AttributeSpec constant_attributes[] = {{"value", AttributeKind::literal, "the value"}};
 constexpr AttributeSpec variable_attributes[] = {{"name", AttributeKind::text, "the variable's name"}};
 constexpr AttributeSpec gradients_attributes[] = {{"seeded", AttributeKind::flag, "operand 1 is the cotangent of y", false}};
@@ -93,7 +139,11 @@ constinit const OpInfo OpEntry<Op::constant>::info = {
     .doc = "The literal `value`.",
     .attributes = constant_attributes,
     .infer = infer_constant,
+    .evaluate = evaluate_constant,
     .no_gradient = "it has no operands",
+    .element = element_constant,
+    .samples = samples_constant,
+    .no_samples = {SampleClass::broadcast, SampleClass::symbolic},
 };
 
 template <>
@@ -108,20 +158,26 @@ constinit const OpInfo OpEntry<Op::variable>::info = {
 template <>
 constinit const OpInfo OpEntry<Op::assign>::info = {
     .name = "assign",
-    .doc = "Gives the variable `name` a new value when the run ends; the result is that value. Only in the main graph, once per variable and run.",
+    .doc =
+        "Gives the variable `name` a new value when the run ends; the result is that value. Only in the main graph, once per variable and "
+        "run.",
     .min_operands = 1,
     .max_operands = 1,
     .attributes = variable_attributes,
     .infer = infer_assign,
+    .gradient = gradient_assign,
     .effect = true,
 };
 
 template <>
 constinit const OpInfo OpEntry<Op::gradients>::info = {
     .name = "gradients",
-    .doc = "Gradients of operand 0 (a scalar, or with `seeded` any tensor, whose cotangent is operand 1) with respect to each further operand: one result per "
-           "operand, of its type; zeros where y does not depend on it. Replaced by primitives before anything else is rewritten, so that its results can be "
-           "differentiated again.",
+    .doc =
+        "Gradients of operand 0 (a scalar, or with `seeded` any tensor, whose cotangent is operand 1) with respect to each further "
+        "operand: one result per "
+        "operand, of its type; zeros where y does not depend on it. Replaced by primitives before anything else is rewritten, so that its "
+        "results can be "
+        "differentiated again.",
     .min_operands = 1,
     .max_operands = -1,
     .attributes = gradients_attributes,
@@ -136,13 +192,19 @@ constinit const OpInfo OpEntry<Op::stop_gradient>::info = {
     .min_operands = 1,
     .max_operands = 1,
     .infer = infer_same,
+    .evaluate = evaluate_identity,
+    .gradient = gradient_zero,
+    .element = element_identity,
+    .samples = samples_stop_gradient,
     .elementwise = true,
 };
 
 template <>
 constinit const OpInfo OpEntry<Op::check>::info = {
     .name = "check",
-    .doc = "Ends the run with Error(`code`), `message` and `hint` when the operand is false. All checks of a run pass before any variable changes.",
+    .doc =
+        "Ends the run with Error(`code`), `message` and `hint` when the operand is false. All checks of a run pass before any variable "
+        "changes.",
     .min_operands = 1,
     .max_operands = 1,
     .attributes = check_attributes,

@@ -1,7 +1,7 @@
 // Elementwise ops of one operand.
 //
-// Functions (exp, sin ...) are evaluated in double and rounded to the dtype once (f64 as the C library does it), so the reference is the nearest value but for
-// the rarest ties, and a loop's tolerance is a bound on its own error.
+// Functions (exp, sin ...) are evaluated in double and rounded to the dtype once (f64 as the C library does it), so the reference is the
+// nearest value but for the rarest ties, and a loop's tolerance is a bound on its own error.
 #include <cmath>
 #include <numbers>
 
@@ -26,20 +26,24 @@ double logistic(double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 /
 
 std::vector<Array> evaluate_negate(const EvaluateContext& context) {
   return map_unary<numbers>(context, []<class T>(T x) {
-    if constexpr (std::is_floating_point_v<T>) return -x;
-    else return wrapping_subtract(T{0}, x);
+    if constexpr (std::is_floating_point_v<T>)
+      return -x;
+    else
+      return wrapping_subtract(T{0}, x);
   });
 }
 
 std::vector<Array> evaluate_abs(const EvaluateContext& context) {
-  return map_unary<signed_integers | floats>(context, []<class T>(T x) {
-    if constexpr (std::is_floating_point_v<T>) return std::fabs(x);
-    else return x < 0 ? wrapping_subtract(T{0}, x) : x;
-  });
+  return map_unary < signed_integers | floats > (context, []<class T>(T x) {
+                                         if constexpr (std::is_floating_point_v<T>)
+                                           return std::fabs(x);
+                                         else
+                                           return x < 0 ? wrapping_subtract(T{0}, x) : x;
+                                       });
 }
 
 std::vector<Array> evaluate_sign(const EvaluateContext& context) {
-  return map_unary<signed_integers | floats>(context, []<class T>(T x) { return x > 0 ? T{1} : x < 0 ? T{-1} : x; });
+  return map_unary < signed_integers | floats > (context, []<class T>(T x) { return x > 0 ? T{1} : x < 0 ? T{-1} : x; });
 }
 
 std::vector<Array> evaluate_floor(const EvaluateContext& context) {
@@ -68,10 +72,12 @@ std::vector<Array> evaluate_rsqrt(const EvaluateContext& context) {
 }
 
 std::vector<Array> evaluate_logical_not(const EvaluateContext& context) {
-  return map_unary<bool_dtype | integers>(context, []<class T>(T x) {
-    if constexpr (std::is_same_v<T, bool>) return !x;
-    else return static_cast<T>(~x);
-  });
+  return map_unary < bool_dtype | integers > (context, []<class T>(T x) {
+                                    if constexpr (std::is_same_v<T, bool>)
+                                      return !x;
+                                    else
+                                      return static_cast<T>(~x);
+                                  });
 }
 
 std::vector<Array> evaluate_is_finite(const EvaluateContext& context) {
@@ -582,7 +588,9 @@ constinit const OpInfo OpEntry<Op::logical_not>::info = {
 template <>
 constinit const OpInfo OpEntry<Op::convert>::info = {
     .name = "convert",
-    .doc = "x in another dtype. Float to integer truncates and saturates, NaN becomes 0; integer to integer wraps; to a float rounds to nearest, ties to even (f16 and bf16 by way of f32); to bool: x != 0.",
+    .doc =
+        "x in another dtype. Float to integer truncates and saturates, NaN becomes 0; integer to integer wraps; to a float rounds to "
+        "nearest, ties to even (f16 and bf16 by way of f32); to bool: x != 0.",
     .min_operands = 1,
     .max_operands = 1,
     .attributes = convert_attributes,
