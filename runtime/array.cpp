@@ -146,16 +146,17 @@ Array Array::adopt(DType dtype, Shape shape, const void* data, std::shared_ptr<c
   return result;
 }
 
+bool Array::unshared() const {
+  if (!writable_ || owner_ == nullptr) return false;
+  // Copying and dropping the owner makes this thread acquire what other threads did before they dropped theirs; a plain use_count() would
+  // not.
+  std::shared_ptr<const void> probe = owner_;
+  return probe.use_count() == 2;
+}
+
 void* Array::mutable_raw() {
   if (size_ == 0) return const_cast<void*>(data_);
-  bool alone = writable_;
-  if (alone) {
-    // Copying and dropping the owner makes this thread acquire what other threads did before they dropped theirs; a plain use_count() would
-    // not.
-    std::shared_ptr<const void> probe = owner_;
-    alone = probe.use_count() == 2;
-  }
-  if (!alone) {
+  if (!unshared()) {
     Block block = allocate(dtype_, shape_, size_);
     std::memcpy(block.data, data_, bytes());
     owner_ = std::move(block.owner);

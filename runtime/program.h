@@ -66,11 +66,11 @@ struct Program {
   std::vector<Array> constants;
   std::vector<std::int32_t> input_feeds;    ///< of each input: which feed of the request it is
   std::vector<std::int32_t> fetch_outputs;  ///< of each fetch of the request: which output it is, or -1 for an operation
-  std::int32_t plan_values = 1;  ///< how many values `plan` writes; the first is the arena's bytes
+  std::int32_t plan_values = 1;             ///< how many values `plan` writes; the first is the arena's bytes
   kiln_plan plan = nullptr;
   kiln_entry entry = nullptr;
-  void* self = nullptr;                 ///< passed as kiln_call::program and to plan
-  std::shared_ptr<const void> code;     ///< keeps the machine code (or interpreter) alive
+  void* self = nullptr;              ///< passed as kiln_call::program and to plan
+  std::shared_ptr<const void> code;  ///< keeps the machine code (or interpreter) alive
   bool assigns() const {
     for (const auto& v : variables)
       if (v.assigned) return true;

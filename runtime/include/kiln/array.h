@@ -71,7 +71,7 @@ class Array {
   /// An array on memory owned by `owner` (a mapped file, say); never written to: mutable_data copies first.
   static Array adopt(DType dtype, Shape shape, const void* data, std::shared_ptr<const void> owner);
   /// Reads a .npy file (see kiln/files.h for the formats and their errors).
-  static Array load(const std::string& path);
+  static Array load(const std::string& path, Location where = std::source_location::current());
 
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
@@ -80,6 +80,8 @@ class Array {
   const void* raw() const { return data_; }
   /// Writable memory; copies first when it is shared.
   void* mutable_raw();
+  /// True when mutable_raw() would not copy: nobody else shares the memory.
+  bool unshared() const;
 
   /// Elements in row-major order; throws Error(dtype_mismatch) unless T is the array's dtype.
   template <Element T>

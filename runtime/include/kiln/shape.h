@@ -22,6 +22,12 @@ class Shape {
     for (std::size_t i = 0; i < dims.size(); ++i) target[i] = dims[i];
   }
   explicit Shape(const std::vector<std::int64_t>& dims) : Shape(std::span<const std::int64_t>(dims)) {}
+  /// `rank` extents of 0, to be filled in.
+  static Shape of_rank(std::size_t rank) {
+    Shape shape;
+    shape.resize(rank);
+    return shape;
+  }
   Shape(const Shape& other) : Shape(other.dims()) {}
   Shape(Shape&& other) noexcept { *this = std::move(other); }
   Shape& operator=(const Shape& other) {

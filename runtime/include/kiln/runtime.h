@@ -1,0 +1,10 @@
+// Everything that a program needs which runs compiled models and brings no compiler: arrays, files, sessions.
+#pragma once
+
+#include "kiln/abi.h"
+#include "kiln/array.h"
+#include "kiln/dtype.h"
+#include "kiln/error.h"
+#include "kiln/files.h"
+#include "kiln/session.h"
+#include "kiln/shape.h"
