@@ -112,7 +112,7 @@ int compare(const Dim& a, const Dim& b) {
       if (const int order = compare(*ta[i].monomial, *tb[i].monomial)) return order;
       if (const int order = compare(ta[i].coefficient, tb[i].coefficient)) return order;
     }
-    if (ta.size() != tb.size()) return ta.size() < tb.size() ? -1 : 1;
+    if (ta.size() != tb.size()) return ta.size() > tb.size() ? -1 : 1;  // constants last
   }
   return compare(a.constant_term(), b.constant_term());
 }
@@ -305,7 +305,7 @@ template <class Visit>
 bool visit_symbols(const Dim& a, const Visit& visit) {
   for (const Term& term : detail::terms_of(a))
     for (const auto& [atom, power] : term.monomial->factors) {
-      if (atom->kind == DimAtom::Kind::symbol ? visit(*atom->symbol) : visit_symbols(*atom->a, visit) || visit_symbols(*atom->b, visit))
+      if (atom->kind == DimAtom::Kind::symbol ? visit(atom->symbol) : visit_symbols(*atom->a, visit) || visit_symbols(*atom->b, visit))
         return true;
     }
   return false;
@@ -328,18 +328,24 @@ std::optional<Dim> substitute(const detail::Atom& atom, const std::function<std:
 
 }  // namespace
 
-std::vector<std::string> symbols_of(const Dim& a) {
-  std::vector<std::string> names;
+std::vector<std::shared_ptr<const SymbolInfo>> symbol_infos_of(const Dim& a) {
+  std::vector<std::shared_ptr<const SymbolInfo>> infos;
   std::unordered_set<std::string_view> seen;
-  visit_symbols(a, [&](const SymbolInfo& info) {
-    if (seen.insert(info.name).second) names.push_back(info.name);
+  visit_symbols(a, [&](const std::shared_ptr<const SymbolInfo>& info) {
+    if (seen.insert(info->name).second) infos.push_back(info);
     return false;
   });
+  return infos;
+}
+
+std::vector<std::string> symbols_of(const Dim& a) {
+  std::vector<std::string> names;
+  for (const auto& info : symbol_infos_of(a)) names.push_back(info->name);
   return names;
 }
 
 bool mentions(const Dim& a, std::string_view symbol) {
-  return visit_symbols(a, [&](const SymbolInfo& info) { return info.name == symbol; });
+  return visit_symbols(a, [&](const std::shared_ptr<const SymbolInfo>& info) { return info->name == symbol; });
 }
 
 std::optional<Linear> linear_in(const Dim& a, std::string_view symbol) {

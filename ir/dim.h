@@ -113,6 +113,8 @@ std::vector<DimTerm> terms(const Dim& a);
 /// Names of all symbols in it, each once, in order of first occurrence.
 std::vector<std::string> symbols_of(const Dim& a);
 bool mentions(const Dim& a, std::string_view symbol);
+/// The symbols themselves, likewise.
+std::vector<std::shared_ptr<const SymbolInfo>> symbol_infos_of(const Dim& a);
 /// `a` as coefficient * symbol + rest when it is linear in the symbol and neither part mentions it; nothing otherwise.
 struct Linear {
   Dim coefficient, rest;

@@ -22,10 +22,9 @@ namespace {
 constexpr std::int64_t lowest = INT64_MIN, highest = INT64_MAX;  // in an Interval: unbounded
 constexpr int refinement_budget = 6;  // nested replacements; min and max branch, so at most 2^6 interval evaluations
 
-/// Sum and product that saturate, with the unbounded ends as infinities.
-std::int64_t saturating_add(std::int64_t a, std::int64_t b) {
-  if (a == lowest || b == lowest) return lowest;
-  if (a == highest || b == highest) return highest;
+/// Sum and product that saturate. The end given as `infinity` absorbs; in a product both do.
+std::int64_t saturating_add(std::int64_t a, std::int64_t b, std::int64_t infinity) {
+  if (a == infinity || b == infinity) return infinity;
   std::int64_t sum = 0;
   return __builtin_add_overflow(a, b, &sum) ? (a < 0 ? lowest : highest) : sum;
 }
@@ -108,12 +107,20 @@ std::int64_t refined_minimum(const Dim& a, std::int64_t enough, int budget) {
 
 bool worth_refining(const Dim& a) { return first_function(a).atom || is_nonlinear(a); }
 
+/// The least value >= `bound` that `a` can have: all its values are equal modulo the divisor of its symbolic part.
+std::int64_t rounded_up(std::int64_t bound, const Dim& a) {
+  const std::int64_t divisor = known_divisor(a - Dim(a.constant_term()));
+  if (divisor <= 1 || bound == lowest || bound == highest) return bound;
+  const std::int64_t remainder = floor_remainder(bound, divisor), wanted = floor_remainder(a.constant_term(), divisor);
+  return saturating_add(bound, wanted >= remainder ? wanted - remainder : wanted - remainder + divisor, lowest);
+}
+
 /// Lower bound, refined as far as `enough` asks for.
 std::int64_t lower_bound(const Dim& a, std::int64_t enough) {
   const std::int64_t plain = term_bounds(a).min;
-  if (plain >= enough || !worth_refining(a)) return plain;
+  if (plain >= enough || a.is_constant()) return plain;
   try {
-    return std::max(plain, refined_minimum(a, enough, refinement_budget));
+    return rounded_up(worth_refining(a) ? refined_minimum(a, enough, refinement_budget) : plain, a);
   } catch (const Error&) {
     return plain;  // the bound's own arithmetic overflowed
   }
@@ -121,10 +128,13 @@ std::int64_t lower_bound(const Dim& a, std::int64_t enough) {
 
 std::int64_t upper_bound(const Dim& a, std::int64_t enough) {
   const std::int64_t plain = term_bounds(a).max;
-  if (plain <= enough || !worth_refining(a)) return plain;
+  if (plain <= enough || a.is_constant()) return plain;
   try {
-    const std::int64_t negated = refined_minimum(-a, enough == lowest ? highest : -enough, refinement_budget);
-    return std::min(plain, negated == lowest ? highest : -negated);
+    const Dim negated = -a;
+    const std::int64_t wanted = enough == lowest ? highest : -enough;
+    const std::int64_t bound =
+        rounded_up(worth_refining(a) ? refined_minimum(negated, wanted, refinement_budget) : term_bounds(negated).min, negated);
+    return std::min(plain, bound == lowest ? highest : -bound);
   } catch (const Error&) {
     return plain;
   }
@@ -140,7 +150,7 @@ std::optional<Dim> difference(const Dim& a, const Dim& b) {
 
 }  // namespace
 
-Interval add(Interval a, Interval b) { return {saturating_add(a.min, b.min), saturating_add(a.max, b.max)}; }
+Interval add(Interval a, Interval b) { return {saturating_add(a.min, b.min, lowest), saturating_add(a.max, b.max, highest)}; }
 
 Interval multiply(Interval a, Interval b) {
   const std::int64_t products[] = {saturating_multiply(a.min, b.min), saturating_multiply(a.min, b.max), saturating_multiply(a.max, b.min),

@@ -177,6 +177,7 @@ class Module {
 
   LocationId add_location(const Location& location);  ///< equal locations have one id; an unknown one has id 0
   const Location& location(LocationId id) const { return locations_[id]; }
+  std::size_t location_count() const { return locations_.size(); }
 
   /// Drops graphs that `main` (and variables' initializers) do not reach, and renumbers the rest in order of first reference.
   void sweep();

@@ -1,0 +1,416 @@
+// Reference interpreter of tensor IR.
+//
+// Graphs run in frames on an explicit stack, so that regions may nest as deep as memory allows. A frame holds the live values of one
+// running graph; a value is dropped after its last use, so a long chain needs no more memory than its widest point. A node with regions
+// starts a frame for one of them and waits; when the frame ends, its results become the node's, or go round the loop once more.
+//
+// Symbols are bound from the shapes of the inputs and mean the same in every graph of the run. Ops see concrete shapes only: dims in their
+// attributes are replaced by numbers before `evaluate` is called.
+#include "ir/interpreter.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "ir/op.h"
+
+namespace kiln::ir {
+
+namespace {
+
+/// A value while the interpreter runs: a tensor or, where `is_tape`, a stack of tensors. Tapes are linear, so handing one on moves it.
+struct RuntimeValue {
+  Array tensor;
+  std::vector<Array> tape;
+  bool is_tape = false;
+};
+
+/// A while_loop in progress: its frame is running the condition or the body.
+struct Loop {
+  std::vector<RuntimeValue> carried;
+  std::vector<RuntimeValue> captured;
+  std::int64_t trips = 0;
+  bool in_body = false;
+};
+
+struct Frame {
+  GraphId graph = none;
+  NodeId next = 0;  ///< the node to run; for a waiting frame, the one that waits
+  std::unordered_map<ValueId, RuntimeValue> values;
+  std::optional<Loop> loop;
+};
+
+class Symbols {
+ public:
+  /// Binds what the parameter's type leaves open to the extents of an input, and checks the rest.
+  void bind(const Type& type, const Array& input, const std::string& name, const Location& where) {
+    const auto mismatch = [&](const std::string& why) {
+      throw Error(
+          ErrorCode::invalid_feed,
+          fmt::format("input {} is {}{}, but must be {}{}", name, name_of(input.dtype()), to_string(input.shape()), to_string(type), why),
+          where);
+    };
+    if (type.dtype != input.dtype() || type.rank() != input.shape().rank()) mismatch("");
+    for (std::size_t d = 0; d < type.rank(); ++d) {
+      const std::int64_t extent = input.shape()[d];
+      if (const SymbolInfo* symbol = type.dims[d].symbol_info()) {
+        const auto [found, added] = values_.try_emplace(symbol->name, extent);
+        if (found->second != extent) mismatch(fmt::format(", where {} is already {}", symbol->name, found->second));
+        if (added && (extent < symbol->min || extent > symbol->max || extent % symbol->multiple_of != 0))
+          mismatch(fmt::format("; {} must lie in [{}, {}] and be a multiple of {}", symbol->name, symbol->min, symbol->max,
+                               symbol->multiple_of));
+      }
+    }
+  }
+
+  /// The extents that are no plain symbols, once all plain ones are known.
+  void check(const Type& type, const Array& input, const std::string& name, const Location& where) {
+    for (std::size_t d = 0; d < type.rank(); ++d) {
+      solve(type.dims[d], input.shape()[d]);
+      const std::int64_t wanted = value(type.dims[d]);
+      if (wanted != input.shape()[d])
+        throw Error(ErrorCode::invalid_feed,
+                    fmt::format("input {} is {}{}, but {} is {} in this run", name, name_of(input.dtype()), to_string(input.shape()),
+                                to_string(type.dims[d]), wanted),
+                    where);
+    }
+  }
+
+  std::int64_t value(const Dim& dim) const {
+    if (dim.is_constant()) return dim.constant();
+    return evaluate(dim, [&](std::string_view name) -> std::optional<std::int64_t> {
+      const auto found = values_.find(name);
+      if (found == values_.end()) return std::nullopt;
+      return found->second;
+    });
+  }
+
+  Shape shape(const Dims& dims) const {
+    std::vector<std::int64_t> extents;
+    extents.reserve(dims.size());
+    for (const Dim& dim : dims) extents.push_back(value(dim));
+    return Shape(std::move(extents));
+  }
+
+  /// The attributes with constant Dims.
+  Attributes concrete(const Attributes& attributes) const {
+    Attributes result = attributes;
+    for (const auto& [name, given] : attributes.items()) {
+      const Dims* dims = std::get_if<Dims>(&given);
+      if (!dims || std::ranges::all_of(*dims, [](const Dim& dim) { return dim.is_constant(); })) continue;
+      Dims numbers;
+      for (const Dim& dim : *dims) numbers.emplace_back(value(dim));
+      result = result.with(name, std::move(numbers));
+    }
+    return result;
+  }
+
+ private:
+  /// Finds the only unknown symbol of a linear extent, as n in 2*n + 1.
+  void solve(const Dim& dim, std::int64_t extent) {
+    std::optional<std::string> unknown;
+    for (const std::string& name : symbols_of(dim)) {
+      if (values_.contains(name)) continue;
+      if (unknown) return;
+      unknown = name;
+    }
+    if (!unknown) return;
+    const auto linear = linear_in(dim, *unknown);
+    if (!linear) return;
+    const std::int64_t coefficient = value(linear->coefficient), rest = value(linear->rest);
+    if (coefficient != 0) values_[*unknown] = (extent - rest) / coefficient;
+  }
+
+  std::map<std::string, std::int64_t, std::less<>> values_;
+};
+
+class Interpreter {
+ public:
+  Interpreter(const Module& module, const std::map<std::string, Array>& variables) : module_(module), variables_(variables) {}
+
+  RunResult run(const std::vector<Array>& inputs) {
+    const Graph& main = module_.main_graph();
+    if (inputs.size() != main.parameters.size())
+      throw Error(inputs.size() < main.parameters.size() ? ErrorCode::missing_feed : ErrorCode::invalid_feed,
+                  fmt::format("graph @{} takes {} inputs, but was given {}", main.name, main.parameters.size(), inputs.size()));
+    const auto for_inputs = [&](auto&& visit) {
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const ValueId parameter = main.parameters[i];
+        const std::string& name = main.value_name(parameter);
+        visit(main.type(parameter), inputs[i], name.empty() ? std::to_string(i) : name,
+              module_.location(main.definition(parameter).location));
+      }
+    };
+    for_inputs([&](const auto&... input) { symbols_.bind(input...); });
+    for_inputs([&](const auto&... input) { symbols_.check(input...); });
+
+    std::vector<RuntimeValue> arguments;
+    for (const Array& input : inputs) arguments.push_back({input, {}, false});
+    enter(module_.main, std::move(arguments));
+    while (true) {
+      Frame& frame = stack_.back();
+      if (frame.next < graph_of(frame).node_count()) {
+        step(frame);
+        continue;
+      }
+      std::vector<RuntimeValue> results = leave();
+      if (stack_.empty()) {
+        for (RuntimeValue& value : results) result_.results.push_back(std::move(value.tensor));
+        return std::move(result_);
+      }
+      resume(stack_.back(), std::move(results));
+    }
+  }
+
+ private:
+  const Graph& graph_of(const Frame& frame) const { return module_.graph(frame.graph); }
+
+  /// For each value of a graph, the last node that uses it; node_count for results; its own node when nothing does.
+  const std::vector<NodeId>& last_uses(GraphId id) {
+    std::vector<NodeId>& last = last_uses_[id];
+    const Graph& graph = module_.graph(id);
+    if (last.size() == graph.value_count()) return last;
+    last.resize(graph.value_count());
+    for (NodeId n = 0; n < graph.node_count(); ++n) {
+      const Node& node = graph.node(n);
+      for (std::uint32_t i = 0; i < node.result_count; ++i) last[node.first_result + i] = n;
+      for (const ValueId operand : node.operands) last[operand] = n;
+    }
+    for (const ValueId result : graph.results) last[result] = static_cast<NodeId>(graph.node_count());
+    return last;
+  }
+
+  void enter(GraphId id, std::vector<RuntimeValue> arguments) {
+    const Graph& graph = module_.graph(id);
+    internal_check(arguments.size() == graph.parameters.size(), "a region is given as many arguments as it has parameters");
+    Frame& frame = stack_.emplace_back();
+    frame.graph = id;
+    for (std::size_t i = 0; i < arguments.size(); ++i) frame.values[graph.parameters[i]] = std::move(arguments[i]);
+  }
+
+  /// Ends the top frame; its results.
+  std::vector<RuntimeValue> leave() {
+    Frame frame = std::move(stack_.back());
+    stack_.pop_back();
+    const Graph& graph = graph_of(frame);
+    std::vector<RuntimeValue> results;
+    for (const ValueId id : graph.results) {
+      RuntimeValue& value = frame.values.at(id);
+      if (value.is_tape)
+        results.push_back(std::move(value));
+      else
+        results.push_back(value);
+    }
+    return results;
+  }
+
+  /// Operand i; a tape is moved out, as this is its only use.
+  RuntimeValue operand(Frame& frame, const Node& node, std::size_t i) {
+    RuntimeValue& value = frame.values.at(node.operands[i]);
+    if (value.is_tape) return std::move(value);
+    return value;
+  }
+
+  std::vector<RuntimeValue> operands(Frame& frame, const Node& node, std::size_t first = 0) {
+    std::vector<RuntimeValue> values;
+    for (std::size_t i = first; i < node.operands.size(); ++i) values.push_back(operand(frame, node, i));
+    return values;
+  }
+
+  /// Stores the results of the frame's current node, drops what is used no more, and goes on to the next node.
+  void finish(Frame& frame, std::vector<RuntimeValue> results) {
+    const Graph& graph = graph_of(frame);
+    const Node& node = graph.node(frame.next);
+    internal_check(results.size() == node.result_count, "a node yields as many values as it has results");
+    const std::vector<NodeId>& last = last_uses(frame.graph);
+    for (const ValueId v : node.operands)
+      if (last[v] == frame.next) frame.values.erase(v);
+    for (std::uint32_t i = 0; i < node.result_count; ++i) {
+      const ValueId v = node.first_result + i;
+      check_type(graph, v, results[i]);
+      if (last[v] != frame.next) frame.values[v] = std::move(results[i]);
+    }
+    ++frame.next;
+  }
+
+  void finish(Frame& frame, Array result) {
+    std::vector<RuntimeValue> results;
+    results.push_back({std::move(result), {}, false});
+    finish(frame, std::move(results));
+  }
+
+  /// What an evaluator returned must be what inference promised.
+  void check_type(const Graph& graph, ValueId v, const RuntimeValue& value) const {
+    const Type& type = graph.type(v);
+    if (value.is_tape) return;
+    if (value.tensor.dtype() == type.dtype && value.tensor.shape() == symbols_.shape(type.dims)) return;
+    throw InternalError(fmt::format("{} in @{} yields {}{}, but its type is {}", info(graph.definition(v).op).name, graph.name,
+                                    name_of(value.tensor.dtype()), to_string(value.tensor.shape()), to_string(type)));
+  }
+
+  void step(Frame& frame) {
+    const Graph& graph = graph_of(frame);
+    const Node& node = graph.node(frame.next);
+    switch (node.op) {
+      case Op::parameter: ++frame.next; return;  // its value is there since the frame was entered
+      case Op::constant: return finish(frame, node.attributes.literal("value"));
+      case Op::variable: return finish(frame, variable(node));
+      case Op::stop_gradient: return finish(frame, operand(frame, node, 0).tensor);
+      case Op::dim_size: return finish(frame, Array(symbols_.value(node.attributes.dims("dims").at(0))));
+      case Op::assign: return assign(frame, node);
+      case Op::check: return check(frame, node);
+      case Op::call:
+      case Op::kernel: return enter(node.attributes.graph("body"), operands(frame, node));
+      case Op::composite: return enter(node.attributes.graph("decomposition"), operands(frame, node));
+      case Op::cond: {
+        const bool predicate = operand(frame, node, 0).tensor.item<bool>();
+        return enter(node.attributes.graph(predicate ? "then" : "else"), operands(frame, node, 1));
+      }
+      case Op::while_loop: return start_loop(frame, node);
+      case Op::tape_new: {
+        std::vector<RuntimeValue> results(1);
+        results[0].is_tape = true;
+        return finish(frame, std::move(results));
+      }
+      case Op::tape_push: return push(frame, node);
+      case Op::tape_pop: return pop(frame, node);
+      case Op::gradients: throw InternalError("gradients must be expanded before a module is interpreted");
+      default: return evaluate_node(frame, node);
+    }
+  }
+
+  void evaluate_node(Frame& frame, const Node& node) {
+    const OpInfo& entry = info(node.op);
+    if (!entry.evaluate) throw InternalError("the interpreter does not know " + std::string(entry.name));
+    const Graph& graph = graph_of(frame);
+    std::vector<Array> arguments;
+    for (const ValueId v : node.operands) arguments.push_back(frame.values.at(v).tensor);
+    std::vector<Shape> shapes;
+    std::vector<DType> dtypes;
+    for (std::uint32_t i = 0; i < node.result_count; ++i) {
+      const Type& type = graph.type(node.first_result + i);
+      shapes.push_back(symbols_.shape(type.dims));
+      dtypes.push_back(type.dtype);
+    }
+    const Attributes attributes = symbols_.concrete(node.attributes);
+    std::vector<Array> arrays = entry.evaluate({node.op, arguments, attributes, shapes, dtypes});
+    std::vector<RuntimeValue> results;
+    for (Array& array : arrays) results.push_back({std::move(array), {}, false});
+    finish(frame, std::move(results));
+  }
+
+  // ---- state
+
+  Array variable(const Node& node) const {
+    const std::string& name = node.attributes.text("name");
+    const auto found = variables_.find(name);
+    if (found == variables_.end())
+      throw Error(ErrorCode::uninitialized, "variable @" + name + " has no value", module_.location(node.location),
+                  "initialize the session or give the variable a value");
+    return found->second;
+  }
+
+  void assign(Frame& frame, const Node& node) {
+    const std::string& name = node.attributes.text("name");
+    RuntimeValue value = operand(frame, node, 0);
+    const Shape wanted = symbols_.shape(graph_of(frame).type(node.first_result).dims);
+    if (value.tensor.shape() != wanted)
+      throw Error(ErrorCode::shape_mismatch,
+                  fmt::format("variable @{} has shape {}, but is assigned {}", name, to_string(wanted), to_string(value.tensor.shape())),
+                  module_.location(node.location));
+    result_.assigned[name] = value.tensor;
+    finish(frame, std::move(value.tensor));
+  }
+
+  void check(Frame& frame, const Node& node) {
+    if (!operand(frame, node, 0).tensor.item<bool>()) {
+      const AttributeValue* hint = node.attributes.find("hint");
+      throw Error(static_cast<ErrorCode>(node.attributes.integer("code")), node.attributes.text("message"), module_.location(node.location),
+                  hint ? std::get<std::string>(*hint) : "");
+    }
+    finish(frame, std::vector<RuntimeValue>{});
+  }
+
+  // ---- control
+
+  /// The frame above this one has ended: its results complete the waiting node, or its loop goes on.
+  void resume(Frame& frame, std::vector<RuntimeValue> results) {
+    if (!frame.loop) return finish(frame, std::move(results));
+    Loop& loop = *frame.loop;
+    if (loop.in_body) {
+      loop.carried = std::move(results);
+      return enter_loop(frame, "condition");
+    }
+    const Node& node = graph_of(frame).node(frame.next);
+    if (results.at(0).tensor.item<bool>()) {
+      if (const AttributeValue* most = node.attributes.find("max_trip_count"); most && loop.trips >= std::get<std::int64_t>(*most))
+        throw Error(ErrorCode::check_failed, fmt::format("the loop runs more than its max_trip_count = {} times", loop.trips),
+                    module_.location(node.location));
+      ++loop.trips;
+      return enter_loop(frame, "body");
+    }
+    std::vector<RuntimeValue> carried = std::move(loop.carried);
+    frame.loop.reset();
+    finish(frame, std::move(carried));
+  }
+
+  void start_loop(Frame& frame, const Node& node) {
+    const auto carried = static_cast<std::size_t>(node.attributes.integer("carried"));
+    Loop& loop = frame.loop.emplace();
+    for (std::size_t i = 0; i < node.operands.size(); ++i) (i < carried ? loop.carried : loop.captured).push_back(operand(frame, node, i));
+    enter_loop(frame, "condition");
+  }
+
+  void enter_loop(Frame& frame, const char* region) {
+    const Node& node = graph_of(frame).node(frame.next);
+    Loop& loop = *frame.loop;
+    loop.in_body = std::string_view(region) == "body";
+    std::vector<RuntimeValue> arguments;
+    for (RuntimeValue& value : loop.carried) {
+      // The body consumes carried tapes and yields them again. The condition cannot use a tape, so it is shown an empty one.
+      if (!value.is_tape)
+        arguments.push_back(value);
+      else if (loop.in_body)
+        arguments.push_back(std::move(value));
+      else
+        arguments.push_back({Array(), {}, true});
+    }
+    arguments.insert(arguments.end(), loop.captured.begin(), loop.captured.end());
+    enter(node.attributes.graph(region), std::move(arguments));
+  }
+
+  void push(Frame& frame, const Node& node) {
+    RuntimeValue tape = operand(frame, node, 0);
+    tape.tape.push_back(operand(frame, node, 1).tensor);
+    std::vector<RuntimeValue> results;
+    results.push_back(std::move(tape));
+    finish(frame, std::move(results));
+  }
+
+  void pop(Frame& frame, const Node& node) {
+    RuntimeValue tape = operand(frame, node, 0);
+    if (tape.tape.empty()) throw InternalError("tape_pop of an empty tape in @" + graph_of(frame).name);
+    Array top = std::move(tape.tape.back());
+    tape.tape.pop_back();
+    std::vector<RuntimeValue> results;
+    results.push_back(std::move(tape));
+    results.push_back({std::move(top), {}, false});
+    finish(frame, std::move(results));
+  }
+
+  const Module& module_;
+  const std::map<std::string, Array>& variables_;
+  Symbols symbols_;
+  std::vector<Frame> stack_;
+  std::unordered_map<GraphId, std::vector<NodeId>> last_uses_;
+  RunResult result_;
+};
+
+}  // namespace
+
+RunResult interpret(const Module& module, const std::vector<Array>& inputs, const std::map<std::string, Array>& variables) {
+  return Interpreter(module, variables).run(inputs);
+}
+
+}  // namespace kiln::ir

@@ -148,6 +148,18 @@ std::uint64_t TextScanner::magnitude(std::string_view what) {
   return value;
 }
 
+std::uint64_t TextScanner::hexadecimal(std::string_view what) {
+  skip();
+  std::uint64_t value = 0;
+  const char* const begin = text_.data() + position_ + 2;
+  if (text_.substr(position_, 2) != "0x") fail(fmt::format("expected {}, 0x...", what));
+  const auto [end, error] = std::from_chars(begin, text_.data() + text_.size(), value, 16);
+  if (error == std::errc::result_out_of_range) fail(fmt::format("{} does not fit in 64 bits", what));
+  if (error != std::errc{}) fail(fmt::format("expected {}, 0x...", what));
+  position_ = static_cast<std::size_t>(end - text_.data());
+  return value;
+}
+
 std::uint32_t TextScanner::index(std::string_view what) {
   const std::size_t start = position();
   const std::int64_t value = integer(what);

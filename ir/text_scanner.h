@@ -36,6 +36,8 @@ class TextScanner {
   std::int64_t integer(std::string_view what);
   /// Digits without a sign.
   std::uint64_t magnitude(std::string_view what);
+  /// "0x" and hexadecimal digits.
+  std::uint64_t hexadecimal(std::string_view what);
   std::uint32_t index(std::string_view what);
   /// A literal of the dtype: a number, inf, nan, true, false.
   Literal literal(DType dtype);
