@@ -77,7 +77,7 @@ struct ThrowingDiagnostics : llvm::DiagnosticHandler {
 void emit_group(ModuleEmitter& m, const ir::Program& program, const std::string& name, const Group& group, bool single) {
   std::vector<llvm::Function*> functions(program.kernels.size());
   const auto declare = [&](std::size_t i) {
-    functions[i] = m.new_function(kernel_symbol(program, name, i), kernel_type(m, program.kernels[i]), single, true);
+    functions[i] = m.new_function(kernel_symbol(program, name, i), kernel_type(m, program.kernels[i]), single, !single);
   };
   if (group.entry)
     for (std::size_t i = 0; i < program.kernels.size(); ++i) declare(i);

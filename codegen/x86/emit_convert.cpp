@@ -197,8 +197,6 @@ Value* emit_convert(ModuleEmitter& m, Builder& builder, Value* value, DType from
 
 Value* emit_bitcast(ModuleEmitter& m, Builder& builder, Value* value, DType from, DType to) {
   if (from == to) return value;
-  if (from == DType::boolean) return builder.CreateZExt(value, like(m, value, to));
-  if (to == DType::boolean) return builder.CreateICmpNE(value, constant_like(value, 0));
   return builder.CreateBitCast(value, like(m, value, to));
 }
 

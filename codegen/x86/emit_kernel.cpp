@@ -4,6 +4,9 @@
 // A scalar used as an operand of a vector operation is splat right behind its definition, once: loop-invariant splats are thus outside their loops, and the splat
 // of a loaded scalar becomes a broadcasting load.
 //
+// A tile of scalar loads is emitted element by element where each is first used: LLVM keeps much of the order it is given, and all rows of a column loaded ahead of the
+// multiply-adds would need registers that the accumulators hold (a 14 x 32 tile then copies and spills: 40 % of peak instead of 95 %).
+//
 // Loops are emitted rotated: a test in front (left out when both bounds are constants), the test of the next iteration at the end.
 //
 // A parallel loop becomes a function (context, begin, end) over its iterations; the context is a struct with what the body uses from outside. Kernels whose estimated work is small,
@@ -126,7 +129,12 @@ Value* KernelEmitter::element(ir::RegisterId id, int row, int col, int lanes) {
   const Tile& tile = f_->registers[id];
   internal_check(!tile.empty(), "a register is used before its definition");
   const int r = type.rows == 1 ? 0 : row, c = type.cols == 1 ? 0 : col;
-  return splat_at_definition(tile[static_cast<std::size_t>(r * type.cols + c)], lanes);
+  Value* value = tile[static_cast<std::size_t>(r * type.cols + c)];
+  if (f_->waiting.erase(value) != 0) {
+    auto* load = llvm::cast<llvm::Instruction>(value);
+    if (load->getParent() == f_->builder.GetInsertBlock()) load->moveBefore(*load->getParent(), load->getParent()->end());
+  }
+  return splat_at_definition(value, lanes);
 }
 
 Tile KernelEmitter::tile_as(ir::RegisterId id, const ir::RegisterType& type) {

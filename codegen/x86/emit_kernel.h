@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "codegen/x86/emit_index.h"
 #include "codegen/x86/emit_module.h"
@@ -31,6 +32,7 @@ class KernelEmitter {
     std::vector<llvm::Value*> buffers;
     llvm::Value* call = nullptr;
     std::unordered_map<llvm::Value*, std::vector<std::pair<int, llvm::Value*>>> splats;
+    std::unordered_set<llvm::Value*> waiting;     ///< loads not used so far, which may move down to their first use; see emit_kernel.cpp
     bool non_temporal = false;                    ///< has stores that need a fence at the end
   };
 

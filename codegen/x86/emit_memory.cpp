@@ -151,6 +151,7 @@ void KernelEmitter::emit_load(const ir::Instruction& instruction) {
       tile.push_back(type.lanes == 1 ? load_scalar(place, row, position, mask) : load_vector(place, row, position, type.lanes, mask));
     }
   }
+  if (type.lanes == 1 && type.dtype != DType::boolean && !instruction.masked) f_->waiting.insert(tile.begin(), tile.end());
   define(instruction.results[0], std::move(tile));
 }
 
@@ -185,6 +186,7 @@ void KernelEmitter::store_vector(const Place& place, int row, std::int64_t posit
 
 void KernelEmitter::emit_store(const ir::Instruction& instruction) {
   const ir::RegisterType& type = instruction.type;
+  f_->waiting.clear();  // no load moves past a store
   const Place place = place_of(instruction);
   const DType dtype = kernel_.buffers[place.buffer].dtype;
   for (int row = 0; row < type.rows; ++row) {

@@ -103,19 +103,15 @@ Value* float_operation(ModuleEmitter& m, Builder& builder, LoopOp op, DType dtyp
 Value* integer_operation(Builder& builder, LoopOp op, DType dtype, std::span<Value* const> v, Comparison comparison) {
   const bool is_signed = is_signed_integer(dtype);
   switch (op) {
-    case LoopOp::add: return dtype == DType::boolean ? builder.CreateOr(v[0], v[1]) : builder.CreateAdd(v[0], v[1]);
+    case LoopOp::add: return builder.CreateAdd(v[0], v[1]);
     case LoopOp::subtract: return builder.CreateSub(v[0], v[1]);
     case LoopOp::multiply: return builder.CreateMul(v[0], v[1]);
     case LoopOp::divide: return integer_division(builder, v[0], v[1], is_signed, true);
     case LoopOp::remainder: return integer_division(builder, v[0], v[1], is_signed, false);
-    case LoopOp::fma: return builder.CreateAdd(builder.CreateMul(v[0], v[1]), v[2]);
     case LoopOp::minimum: return builder.CreateBinaryIntrinsic(is_signed ? llvm::Intrinsic::smin : llvm::Intrinsic::umin, v[0], v[1]);
     case LoopOp::maximum: return builder.CreateBinaryIntrinsic(is_signed ? llvm::Intrinsic::smax : llvm::Intrinsic::umax, v[0], v[1]);
     case LoopOp::negate: return builder.CreateNeg(v[0]);
     case LoopOp::abs: return is_signed ? builder.CreateBinaryIntrinsic(llvm::Intrinsic::abs, v[0], builder.getFalse()) : v[0];
-    case LoopOp::floor:
-    case LoopOp::ceil:
-    case LoopOp::round_nearest_even: return v[0];
     case LoopOp::and_: return builder.CreateAnd(v[0], v[1]);
     case LoopOp::or_: return builder.CreateOr(v[0], v[1]);
     case LoopOp::xor_: return builder.CreateXor(v[0], v[1]);
