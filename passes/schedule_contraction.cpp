@@ -401,8 +401,10 @@ class Contraction {
   void tasks(const At& at, bool parallel) {
     const Dim row_blocks = ceildiv(rows_.pieces, row_block_), column_blocks = ceildiv(column_tiles_, column_block_);
     auto block = [&](const Dim& row, const Dim& column) {
-      const Dim row_begin = row * row_block_, row_end = min(row_begin + row_block_, rows_.pieces);
-      const Dim column_begin = column * column_block_, column_end = min(column_begin + column_block_, column_tiles_);
+      const Dim row_begin = named("r0", row * row_block_), row_end = min(row_begin + row_block_, rows_.pieces);
+      const Dim column_begin = named("c0", column * column_block_), column_end = min(column_begin + column_block_, column_tiles_);
+      base_ = named("base", rows_.base);
+      longer_ = named("longer", rows_.longer);
       if (many_rows_) {
         loop("r", row_begin, row_end, [&](const Dim& r) {
           loop_columns(column_begin, column_end, [&](const Dim& c, bool last) { tile(at, r, c, last); });
@@ -417,6 +419,17 @@ class Contraction {
     if (row_blocks.is_constant(1)) return b_.for_loop("task", 0, column_blocks, 1, kind, [&](const Dim& t) { block(0, t); });
     if (column_blocks.is_constant(1)) return b_.for_loop("task", 0, row_blocks, 1, kind, [&](const Dim& t) { block(t, 0); });
     b_.for_loop("task", 0, row_blocks * column_blocks, 1, kind, [&](const Dim& t) { block(mod(t, row_blocks), floordiv(t, row_blocks)); });
+  }
+
+  /// A name for an index that would make expressions long.
+  Dim named(const char* name, const Dim& dim) {
+    const std::vector<ir::DimTerm> terms = ir::terms(dim);
+    const bool simple = std::all_of(terms.begin(), terms.end(), [](const ir::DimTerm& term) {
+      return std::all_of(term.factors.begin(), term.factors.end(), [](const auto& factor) { return factor.first.kind == ir::DimAtom::Kind::symbol; });
+    });
+    if (simple && terms.size() <= 1) return dim;
+    const ir::Interval interval = ir::bounds(dim);
+    return b_.let(name, b_.index(dim), std::max<std::int64_t>(interval.min, 0), interval.max);
   }
 
   void loop(const char* name, const Dim& begin, const Dim& end, const std::function<void(const Dim&)>& body) {
@@ -444,16 +457,16 @@ class Contraction {
     const Dim n = extent_of(n_);
     const Dim j = c * width_;
     const bool masked = last && !(n.is_constant() && n.constant() % lanes_ == 0);
-    const Dim height = rows_.size(r);
-    if (height.is_constant()) return microkernel(at, static_cast<int>(height.constant()), rows_.begin(r), c, j, columns, masked);
+    const Balanced rows{rows_.pieces, base_, longer_};
+    const Dim height = rows.size(r), i = named("i", rows.begin(r));
+    if (height.is_constant()) return microkernel(at, static_cast<int>(height.constant()), i, c, j, columns, masked);
     std::vector<std::int64_t> heights;
     if (rows_.base.is_constant()) {
       heights = {rows_.base.constant(), rows_.base.constant() + 1};
     } else {
       for (int h = 1; h <= tile_.rows; ++h) heights.push_back(h);
     }
-    b_.switch_on(height, heights,
-                 [&](std::int64_t h) { microkernel(at, static_cast<int>(h), rows_.begin(r), c, j, columns, masked); });
+    b_.switch_on(height, heights, [&](std::int64_t h) { microkernel(at, static_cast<int>(h), i, c, j, columns, masked); });
   }
 
   void microkernel(const At& at, int height, const Dim& i, const Dim& c, const Dim& j, int columns, bool masked) {
@@ -522,6 +535,7 @@ class Contraction {
   int lanes_ = 1, width_ = 1;
   TileShape tile_;
   Balanced rows_;
+  Dim base_, longer_;         // of rows_, as they are called in the current task
   Dim column_tiles_;
   std::int64_t row_block_ = 1, column_block_ = 1;
   bool many_rows_ = false, parallel_ = false;
