@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -55,6 +56,8 @@ struct GraphState : std::enable_shared_from_this<GraphState> {
   std::vector<std::vector<ir::NodeId>> operations;       ///< nodes of the main graph that each Operation runs
   std::unordered_set<std::uint32_t> streams;             ///< taken random streams
   std::unordered_map<std::string, std::uint32_t> draws;  ///< random operations so far in each scope
+
+  mutable std::mutex compiling;  ///< sessions of one graph compile one after the other: pruning may make a variable's node
 
   Region& innermost() { return open.back(); }
   /// Checks a symbol's options against what is known of the name, and remembers them.

@@ -29,7 +29,7 @@ Tensor cond(const Operand& predicate, Then&& then_body, Else&& else_body) {
 struct WhileOptions {
   /// An upper bound of the number of iterations, where one is known: gradients then keep their intermediate values in memory that is
   /// planned before the run.
-  std::optional<std::int64_t> max_trip_count;
+  std::optional<std::int64_t> max_trip_count = {};
 };
 
 using LoopCondition = std::function<Tensor(const std::vector<Tensor>&)>;

@@ -204,9 +204,9 @@ class Graph {
   std::string text() const;
   /// Writes `path` (text, customarily *.kiln) and, beside it, a .safetensors file of the same stem with literals above 256 bytes, if there
   /// are any.
-  void write(const std::string& path) const;
+  void write(const std::string& path, std::source_location location = std::source_location::current()) const;
   /// Reads what write() wrote. Error(io), Error(parse) with the file's line, Error(corrupt_file).
-  static Graph read(const std::string& path);
+  static Graph read(const std::string& path, std::source_location location = std::source_location::current());
   /// Parses text whose literals are all in it. `name` stands for the file in messages.
   static Graph parse(const std::string& text, const std::string& name = "<text>");
 

@@ -1,0 +1,20 @@
+// From a pruned module to a program that a Session can run.
+#pragma once
+
+#include "frontend/prune.h"
+#include "ir/program.h"
+#include "passes/passes.h"
+#include "runtime/program.h"
+
+namespace kiln::detail {
+
+/// The registers of a CPU level. `target` is "native" or "x86-64-v2" to "x86-64-v4"; Error(unsupported) for others.
+passes::CpuTarget cpu_target(const std::string& target);
+
+/// What a Session must know of a program: everything but the code. Ports, variables and checks keep the locations that the program has.
+runtime::Program describe(const ir::Program& program);
+
+/// A program that evaluates the module operator by operator.
+runtime::Program reference_program(ir::Module module);
+
+}  // namespace kiln::detail

@@ -1,0 +1,117 @@
+// The reference engine: a run evaluates the user's graph operator by operator, after gradients are expanded and before anything is
+// rewritten.
+#include <algorithm>
+#include <cstring>
+
+#include "frontend/compile.h"
+#include "ir/interpreter.h"
+
+namespace kiln::detail {
+
+namespace {
+
+struct Reference {
+  ir::Module module;
+  ir::Program signature;  ///< ports, symbols and variables; it has no statements
+};
+
+Shape concrete(const ir::Dims& dims, const ir::Program& signature, const std::int64_t* symbols) {
+  std::vector<std::int64_t> extents;
+  for (const ir::Dim& dim : dims)
+    extents.push_back(ir::evaluate(dim, [&](std::string_view name) -> std::optional<std::int64_t> {
+      for (std::size_t i = 0; i < signature.symbols.size(); ++i)
+        if (signature.symbols[i]->name == name) return symbols[i];
+      return std::nullopt;
+    }));
+  return Shape(std::move(extents));
+}
+
+std::int32_t run(kiln_call* call) {
+  const Reference& reference = *static_cast<const Reference*>(call->program);
+  const ir::Program& signature = reference.signature;
+  std::vector<Array> inputs;
+  for (std::size_t i = 0; i < signature.inputs.size(); ++i)
+    inputs.push_back(
+        Array::adopt(signature.inputs[i].dtype, concrete(signature.inputs[i].dims, signature, call->symbols), call->inputs[i], nullptr));
+  std::map<std::string, Array> variables;
+  for (std::size_t i = 0; i < signature.variables.size(); ++i) {
+    const ir::ProgramVariable& variable = signature.variables[i];
+    variables.emplace(variable.name,
+                      Array::adopt(variable.dtype, concrete(variable.dims, signature, call->symbols), call->variables[i], nullptr));
+  }
+  const ir::RunResult result = ir::interpret(reference.module, inputs, variables);
+  if (call->poll)
+    if (const std::int32_t stop = call->poll(call->poll_context); stop != KILN_OK) return stop;
+  for (std::size_t i = 0; i < result.results.size(); ++i)
+    if (result.results[i].bytes() > 0) std::memcpy(call->outputs[i], result.results[i].raw(), result.results[i].bytes());
+  for (std::size_t i = 0; i < signature.variables.size(); ++i) {
+    const auto assigned = result.assigned.find(signature.variables[i].name);
+    if (assigned == result.assigned.end()) continue;
+    if (assigned->second.bytes() > 0) std::memcpy(call->shadows[i], assigned->second.raw(), assigned->second.bytes());
+    std::swap(call->variables[i], call->shadows[i]);
+  }
+  return KILN_OK;
+}
+
+std::int32_t plan(void* program, const std::int64_t* symbols, std::int64_t* values) {
+  return ir::interpret_plan(&static_cast<Reference*>(program)->signature, symbols, values);
+}
+
+ir::Program signature_of(const ir::Module& module) {
+  ir::Program signature;
+  signature.locations.clear();
+  for (ir::LocationId id = 0; id < module.location_count(); ++id) signature.locations.push_back(module.location(id));
+  const ir::Graph& main = module.main_graph();
+  const auto port = [&](ir::ValueId value) {
+    const ir::Type& type = main.type(value);
+    return ir::ProgramPort{main.value_name(value), type.dtype, type.dims, main.definition(value).location};
+  };
+  for (const ir::ValueId value : main.parameters) signature.inputs.push_back(port(value));
+  for (const ir::ValueId value : main.results) signature.outputs.push_back(port(value));
+  for (const auto* ports : {&signature.inputs, &signature.outputs})
+    for (const ir::ProgramPort& p : *ports)
+      for (const ir::Dim& dim : p.dims)
+        for (const std::string& name : ir::symbols_of(dim)) {
+          const auto known = [&](const auto& info) { return info->name == name; };
+          if (std::any_of(signature.symbols.begin(), signature.symbols.end(), known)) continue;
+          const auto found = std::find_if(module.symbols.begin(), module.symbols.end(), known);
+          if (found != module.symbols.end()) {
+            signature.symbols.push_back(*found);
+          } else {
+            auto info = std::make_shared<ir::SymbolInfo>();
+            info->name = name;
+            signature.symbols.push_back(std::move(info));
+          }
+        }
+  for (const ir::Variable& variable : module.variables) {
+    ir::ProgramVariable& spec = signature.variables.emplace_back();
+    spec.name = variable.name;
+    spec.dtype = variable.type.dtype;
+    spec.dims = variable.type.dims;
+    spec.location = variable.location;
+    for (ir::NodeId n = 0; n < main.node_count(); ++n) {
+      const ir::Node& node = main.node(n);
+      if ((node.op != ir::Op::variable && node.op != ir::Op::assign) || node.attributes.text("name") != variable.name) continue;
+      (node.op == ir::Op::variable ? spec.read : spec.assigned) = true;
+    }
+    spec.shadowed = spec.assigned;
+  }
+  return signature;
+}
+
+}  // namespace
+
+runtime::Program reference_program(ir::Module module) {
+  passes::run_passes(module, {"dead_code", "gradients"}, {});
+  auto reference = std::make_shared<Reference>();
+  reference->signature = signature_of(module);
+  reference->module = std::move(module);
+  runtime::Program program = describe(reference->signature);
+  program.entry = run;
+  program.plan = plan;
+  program.self = reference.get();
+  program.code = std::move(reference);
+  return program;
+}
+
+}  // namespace kiln::detail
