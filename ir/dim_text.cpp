@@ -81,12 +81,12 @@ class Parser {
   Dim sum() {
     // Functions and parentheses nest on the machine's stack.
     if (++depth_ > detail::max_depth) scanner_.fail("this expression nests too deep");
-    Dim result = signed_product();
+    Dim result = product(false);
     while (true) {
       if (scanner_.accept("+"))
-        result += signed_product();
+        result += product(false);
       else if (scanner_.accept("-"))
-        result -= signed_product();
+        result += product(true);
       else
         break;
     }
@@ -95,8 +95,7 @@ class Parser {
   }
 
  private:
-  Dim signed_product() {
-    bool negative = false;
+  Dim product(bool negative) {
     while (scanner_.accept("-")) negative = !negative;
     // The sign belongs to the first number, so that -2^63 can be read.
     Dim result = factor(negative);

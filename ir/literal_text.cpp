@@ -34,18 +34,24 @@ constexpr BitsOf<T> quiet_nan() {
 template <class T>
 constexpr BitsOf<T> sign_bit = BitsOf<T>(BitsOf<T>{1} << (8 * sizeof(T) - 1));
 
+/// As text with the fewest digits that read back the same; of 16-bit values also the fewest characters, so that 65504 is no 6.55e+04.
 template <class T>
-std::size_t shortest(T value, char* begin, char* end) {
+std::string shortest(T value) {
+  std::array<char, 64> buffer;
+  char *const begin = buffer.data(), *const end = begin + buffer.size();
   if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
-    return static_cast<std::size_t>(std::to_chars(begin, end, value).ptr - begin);
+    return std::string(begin, std::to_chars(begin, end, value).ptr);
   } else {
     const float wide = static_cast<float>(value);
-    for (int digits = 1;; ++digits) {  // nine digits always suffice, as they do for float
+    const std::string exact = shortest(wide);
+    for (int digits = 1; digits < 9; ++digits) {
       char* const last = std::to_chars(begin, end, wide, std::chars_format::general, digits).ptr;
       float back = 0;
       std::from_chars(begin, last, back);
-      if (T(back).bits == value.bits || digits == 9) return static_cast<std::size_t>(last - begin);
+      if (T(back).bits != value.bits) continue;
+      return last - begin < static_cast<std::ptrdiff_t>(exact.size()) ? std::string(begin, last) : exact;
     }
+    return exact;
   }
 }
 
@@ -67,8 +73,7 @@ void print_floating(T value, std::string& out) {
       out += fmt::format("nan(0x{:x})", bits);
     return;
   }
-  std::array<char, 64> buffer;
-  out.append(buffer.data(), shortest(value, buffer.data(), buffer.data() + buffer.size()));
+  out += shortest(value);
 }
 
 template <class T>
