@@ -232,6 +232,7 @@ void Lowering::collapse(std::vector<Axis>& axes, std::vector<Store>& stores, con
         return;
       }
     }
+    if (extents.empty()) return;
     extents = {ir::product(extents)};
     for (std::size_t i = 0; i < indices.size(); ++i) *indices[i] = {flat[i]};
   };

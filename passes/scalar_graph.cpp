@@ -110,8 +110,13 @@ ScalarId ScalarGraph::leaf(const Element& element) {
   node.dtype = graph_.type(element.value).dtype;
   node.source = element.value;
   node.indices = element.index;
-  // A structured value lies in registers or in memory that the schedule fills whole: only parameters need the mask.
-  if (element.mask != ir::none && graph_.definition(element.value).op == ir::Op::parameter) node.operands = {element.mask};
+  if (graph_.definition(element.value).op == ir::Op::parameter) {
+    if (element.mask != ir::none) node.operands = {element.mask};
+  } else {
+    // The schedule knows a computed value by its index, which must have one form: 0 where there is nothing else. It lies in registers, so it needs no mask.
+    for (std::size_t d = 0; d < node.indices.size(); ++d)
+      if (graph_.type(element.value).dims[d].is_constant(1)) node.indices[d] = 0;
+  }
   return intern(std::move(node));
 }
 

@@ -458,11 +458,13 @@ class Contraction {
     const Dim j = c * width_;
     const bool masked = last && !(n.is_constant() && n.constant() % lanes_ == 0);
     const Balanced rows{rows_.pieces, base_, longer_};
+    if (rows_.base.is_constant(0) && rows_.longer.is_constant(0)) return;   // no rows at all
     const Dim height = rows.size(r), i = named("i", rows.begin(r));
     if (height.is_constant()) return microkernel(at, static_cast<int>(height.constant()), i, c, j, columns, masked);
     std::vector<std::int64_t> heights;
     if (rows_.base.is_constant()) {
-      heights = {rows_.base.constant(), rows_.base.constant() + 1};
+      if (!rows_.base.is_constant(0)) heights.push_back(rows_.base.constant());
+      heights.push_back(rows_.base.constant() + 1);
     } else {
       for (int h = 1; h <= tile_.rows; ++h) heights.push_back(h);
     }
