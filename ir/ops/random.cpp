@@ -13,11 +13,29 @@
 
 #include "ir/ops/common.h"
 #include "ir/ops/evaluate.h"
+#include "ir/ops/philox.h"
 #include "ir/ops/samples.h"
 
 namespace kiln::ir {
 namespace {
 using namespace ops;
+
+constexpr std::uint32_t multiplier_0 = 0xD2511F53, multiplier_1 = 0xCD9E8D57;
+constexpr std::uint32_t key_step_0 = 0x9E3779B9, key_step_1 = 0xBB67AE85;  // golden ratio, sqrt(3) - 1
+constexpr int rounds = 10;
+}  // namespace
+
+std::array<std::uint32_t, 4> ops::philox_4x32(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
+  for (int round = 0; round < rounds; ++round) {
+    const std::uint64_t p0 = std::uint64_t{multiplier_0} * counter[0], p1 = std::uint64_t{multiplier_1} * counter[2];
+    counter = {static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(p1),
+               static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(p0)};
+    key = {key[0] + key_step_0, key[1] + key_step_1};
+  }
+  return counter;
+}
+
+namespace {
 
 std::vector<Type> infer_rng_bits(const InferContext& context) {
   constexpr std::string_view names[] = {"seed", "run", "iteration"};
@@ -30,21 +48,7 @@ std::vector<Type> infer_rng_bits(const InferContext& context) {
   return {tensor_type(DType::u32, dims)};
 }
 
-constexpr std::uint32_t multiplier_0 = 0xD2511F53, multiplier_1 = 0xCD9E8D57;
-constexpr std::uint32_t key_step_0 = 0x9E3779B9, key_step_1 = 0xBB67AE85;  // golden ratio, sqrt(3) - 1
-constexpr int rounds = 10;
-
 // ---- evaluation
-
-std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
-  for (int round = 0; round < rounds; ++round) {
-    const std::uint64_t p0 = std::uint64_t{multiplier_0} * counter[0], p1 = std::uint64_t{multiplier_1} * counter[2];
-    counter = {static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(p1),
-               static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(p0)};
-    key = {key[0] + key_step_0, key[1] + key_step_1};
-  }
-  return counter;
-}
 
 std::vector<Array> evaluate_rng_bits(const EvaluateContext& context) {
   const std::uint64_t seed = context.operands[0].item<std::uint64_t>(), run = context.operands[1].item<std::uint64_t>();
@@ -53,9 +57,9 @@ std::vector<Array> evaluate_rng_bits(const EvaluateContext& context) {
   Array result(DType::u32, context.result_shapes[0]);
   const auto out = result.mutable_data<std::uint32_t>();
   for (std::size_t element = 0; element < out.size(); ++element)
-    out[element] =
-        philox({static_cast<std::uint32_t>(element / 4), static_cast<std::uint32_t>(iteration), static_cast<std::uint32_t>(run), stream},
-               {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)})[element % 4];
+    out[element] = philox_4x32(
+        {static_cast<std::uint32_t>(element / 4), static_cast<std::uint32_t>(iteration), static_cast<std::uint32_t>(run), stream},
+        {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)})[element % 4];
   return {result};
 }
 

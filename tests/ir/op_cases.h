@@ -11,7 +11,7 @@ namespace kiln::test {
 
 struct OpCase {
   ir::Op op{};
-  std::string name;                ///< "add f32 odd 3"
+  std::string name;  ///< "add f32 odd 3"
   ir::Sample sample;
   std::vector<ir::Type> operands;  ///< the sample's, with the dtype put in
   std::vector<Array> values;       ///< one per operand, of its type with symbols bound
@@ -25,7 +25,8 @@ std::int64_t evaluate(const ir::Dim& dim, std::int64_t symbolic_extent);
 /// All cases of an op. Values are the same in every run. Symbolic samples are bound with n = symbolic_extent.
 std::vector<OpCase> op_cases(ir::Op op, std::int64_t symbolic_extent = 5);
 
-/// A module whose main graph has the operands as parameters and holds the one node. A symbolic case has one more parameter, unused, which binds the symbol.
+/// A module whose main graph has the operands as parameters and holds the one node. A symbolic case has one more parameter, unused, which
+/// binds the symbol.
 ir::Module module_of(const OpCase& c);
 /// Values of the module's parameters.
 std::vector<Array> inputs_of(const OpCase& c);
