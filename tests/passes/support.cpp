@@ -1,0 +1,43 @@
+#include "support.h"
+
+#include <cmath>
+
+namespace kiln::test {
+
+ir::Module compiled(const std::string& text, const std::vector<std::string>& names) {
+  ir::Module module = ir::parse(text);
+  passes::PipelineOptions options;
+  options.verify_each = options.round_trip = true;
+  passes::run_passes(module, names, options);
+  return module;
+}
+
+Array random_array(const Shape& shape, std::mt19937& random, double low, double high) {
+  Array array(f64, shape);
+  std::uniform_real_distribution<double> uniform(low, high);
+  for (double& x : array.mutable_data<double>()) x = uniform(random);
+  return array;
+}
+
+std::vector<Array> run(const ir::Module& module, const std::vector<Array>& inputs) { return ir::interpret(module, inputs, {}).results; }
+
+void check_gradients(const std::string& text, const std::vector<Array>& inputs, double tolerance) {
+  const ir::Module module = compiled(text, {"dead_code", "gradients"});
+  const std::vector<Array> results = run(module, inputs);
+  ASSERT_GE(results.size(), 2u) << "a loss and at least one gradient";
+  constexpr double step = 1e-5;
+  for (std::size_t p = 0; p + 1 < results.size(); ++p) {
+    const std::span<const double> gradient = results[p + 1].data<double>();
+    for (std::int64_t i = 0; i < inputs[p].size(); ++i) {
+      const auto loss_at = [&](double offset) {
+        std::vector<Array> moved = inputs;
+        moved[p].mutable_data<double>()[i] += offset;
+        return run(module, moved)[0].item<double>();
+      };
+      const double expected = (loss_at(step) - loss_at(-step)) / (2 * step);
+      EXPECT_NEAR(gradient[i], expected, tolerance * (1 + std::fabs(expected))) << "parameter " << p << ", element " << i;
+    }
+  }
+}
+
+}  // namespace kiln::test
