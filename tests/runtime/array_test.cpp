@@ -6,20 +6,12 @@
 #include <cmath>
 #include <limits>
 
+#include "temporary.h"
+
 namespace kiln {
 namespace {
 
-template <class Function>
-std::string error_of(ErrorCode code, Function&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    EXPECT_EQ(static_cast<int>(error.code()), static_cast<int>(code)) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
-}
+using testing::error_of;
 
 TEST(Array, ConstructsFromValues) {
   const Array a({2, 3}, std::vector<double>{1, 2, 3, 4, 5, 6});
