@@ -101,11 +101,44 @@ struct Program {
   std::vector<Location> locations{Location{}};  ///< LocationId -> location
 };
 
-/// Kernels are printed after the program, in loop IR text, unless left out.
-std::string print(const Program& program, bool with_kernels = true);
+/// Kernels are printed after the program, in loop IR text, unless left out. `locations`: with the user's lines.
+///
+///   program @train symbols(batch) arena(64*ceildiv(4*batch, 64) + 64) {
+///     input x: f32[batch, 8]
+///     output loss: f32[]
+///     variable w: f32[8] read assigned shadowed
+///     constant f32[2] {1.0, 2.0}
+///     check check_failed "loss is not finite" hint "lower the learning rate"
+///     require batch == n check 0
+///     buffer x = input x
+///     buffer h = arena 0 : f32[batch]
+///     buffer p = arena 64*ceildiv(4*batch, 64) : bool[]
+///     buffer w.next = shadow w
+///     tape t: f32[8] state t.state
+///
+///     call @dot(x, w, h)
+///     copy loss = h
+///     check 0, p
+///     poll
+///     while p {
+///       tape_push t, w
+///     } do {
+///       tape_pop t, w
+///     }
+///     if p {
+///     } else {
+///     }
+///     commit w
+///   }
+std::string print(const Program& program, bool with_kernels = true, bool locations = false);
+/// Throws Error(parse) at line and column of `file`, also when the program breaks an invariant.
 Program parse_program(std::string_view text, const std::string& file = "<text>");
 /// Throws InternalError naming the numbered invariant that the program breaks.
 void verify(const Program& program);
+/// The same as a message; empty when the program is sound.
+std::string find_violation(const Program& program);
+/// How deep statements may nest. Nothing but their destruction recurses over them.
+inline constexpr int max_statement_depth = 4096;
 
 /// The kernel-call symbols of a program are matched by name: kernel symbol "batch" gets the program's "batch".
 
