@@ -96,6 +96,7 @@ TEST(LoopText, ArbitraryBytes) {
     std::string text = round % 2 == 0 ? dot_relu_text : all_constructs_text;
     const int changes = 1 + static_cast<int>(random() % 4);
     for (int c = 0; c < changes; ++c) {
+      if (text.empty()) break;
       const std::size_t at = random() % text.size();
       switch (random() % 4) {
         case 0: text[at] = static_cast<char>(random() % 256); break;
