@@ -72,6 +72,59 @@ std::string join_path(const std::vector<std::string>& steps) {
   return text;
 }
 
+std::string path_text(const Module& module, const Graph& graph, std::span<const NodeId> ops) {
+  std::vector<std::string> steps;
+  for (NodeId op : ops) steps.push_back(step_of_path(module, graph.node(op)));
+  return join_path(steps);
+}
+
+/// Values on any path from `from` to `to`, integers and cut paths included.
+Bits connected(const Graph& graph, ValueId from, ValueId to) {
+  Bits after(graph.value_count()), before(graph.value_count());
+  after[from] = before[to] = true;
+  const NodeId last = graph.defining_node(to);
+  for (NodeId n = graph.defining_node(from) + 1; n <= last && n < graph.node_count(); ++n) {
+    const Node& node = graph.node(n);
+    bool any = false;
+    for (ValueId v : node.operands) any = any || after[v];
+    for (std::uint32_t i = 0; any && i < node.result_count; ++i) after[node.first_result + i] = true;
+  }
+  for (NodeId n = last + 1; n-- > 0;) {
+    const Node& node = graph.node(n);
+    bool any = false;
+    for (std::uint32_t i = 0; i < node.result_count; ++i) any = any || before[node.first_result + i];
+    for (std::size_t i = 0; any && i < node.operands.size(); ++i) before[node.operands[i]] = true;
+  }
+  for (std::size_t v = 0; v < after.size(); ++v) after[v] = after[v] && before[v];
+  return after;
+}
+
+/// Why no gradient flows from y to wrt: they are unrelated, or an op on the way cuts the path.
+GradientProblem missing_dependence(const Module& module, const Graph& graph, ValueId y, ValueId wrt, std::size_t index) {
+  const std::string names = fmt::format("{} does not depend on {}", describe(module, graph, y), describe(module, graph, wrt));
+  const Bits related = connected(graph, wrt, y);
+  if (!related[wrt]) return {index, names, "leave it out, or compute something from it on the way to what is differentiated"};
+  const std::vector<NodeId> ops = ops_between(graph, {&y, 1}, graph.defining_node(wrt), related);
+  for (NodeId op : ops) {
+    const Node& node = graph.node(op);
+    if (op == graph.defining_node(wrt)) break;
+    bool floating = false;
+    for (std::uint32_t i = 0; i < node.result_count; ++i)
+      floating = floating || (related[node.first_result + i] && is_differentiable(graph.type(node.first_result + i)));
+    if (floating && node.op != Op::stop_gradient) continue;
+    const std::string_view reason = node.op == Op::stop_gradient          ? "it is there to cut the path"
+                                    : !info(node.op).no_gradient.empty() ? info(node.op).no_gradient
+                                                                         : "its result is no floating tensor";
+    const std::string place = node.location == 0 ? "" : fmt::format(" at {}", to_string(module.location(node.location)));
+    return {index,
+            fmt::format("{} in a differentiable way: {}{} has no gradient ({})\n  on the path {}", names, info(node.op).name, place, reason,
+                        path_text(module, graph, ops)),
+            "a smooth function in its place has one"};
+  }
+  return {index, fmt::format("{} in a differentiable way\n  on the path {}", names, path_text(module, graph, ops)),
+          "integers, comparisons and stop_gradient inside a loop, branch or call cut the path"};
+}
+
 /// A graph that is differentiated, and from which node of which other one.
 struct Visit {
   DerivativeRequest request;
@@ -87,9 +140,7 @@ std::optional<GradientProblem> find_gradient_problem(const Module& module, Graph
   const Bits useful = paths.useful(id, {&y, 1});
   for (std::size_t i = 0; i < wrt.size(); ++i) {
     if (useful[wrt[i]]) continue;
-    return GradientProblem{i,
-                           fmt::format("{} does not depend on {} in a differentiable way", describe(module, graph, y), describe(module, graph, wrt[i])),
-                           "differentiate with respect to what it is computed from; integers, comparisons and stop_gradient cut the path"};
+    return missing_dependence(module, graph, y, wrt[i], i);
   }
   Bits root = paths.active(id, wrt);
   for (std::size_t v = 0; v < root.size(); ++v) root[v] = root[v] && useful[v];

@@ -299,7 +299,33 @@ TEST(GradientProblem, NamesWhatTheLossDoesNotDependOn) {
   const auto problem = problem_of(cut_path, {"x", "w"});
   ASSERT_TRUE(problem);
   EXPECT_EQ(problem->wrt, 1u);
-  EXPECT_EQ(problem->message, "\"loss\" does not depend on \"w\" in a differentiable way");
+  EXPECT_EQ(problem->message,
+            "\"loss\" does not depend on \"w\" in a differentiable way: stop_gradient has no gradient (it is there to cut the path)\n"
+            "  on the path reduce <- multiply <- stop_gradient <- parameter");
+}
+
+TEST(GradientProblem, NamesTheOpThatCutsThePathWithItsLine) {
+  const auto problem = problem_of(R"(
+graph @main(%x: f64[2], %z: f64[2], %lonely: f64[]) -> (%loss) {
+  %c = compare %x, %z {direction = "gt"} : bool[2] loc("model.cpp":12)
+  %f = convert %c {dtype = f64} : f64[2] loc("model.cpp":13)
+  %loss = reduce %f {combiner = "add", dimensions = [0]} : f64[] loc("model.cpp":14)
+})",
+                                  {"x"});
+  ASSERT_TRUE(problem);
+  EXPECT_EQ(problem->message,
+            "\"loss\" at model.cpp:14 does not depend on \"x\" in a differentiable way: compare at model.cpp:12 has no gradient (its result is bool)\n"
+            "  on the path reduce (model.cpp:14) <- convert (model.cpp:13) <- compare (model.cpp:12) <- parameter");
+}
+
+TEST(GradientProblem, SaysWhenNothingConnects) {
+  const auto problem = problem_of(R"(
+graph @main(%x: f64[2], %lonely: f64[]) -> (%loss) {
+  %loss = reduce %x {combiner = "add", dimensions = [0]} : f64[]
+})",
+                                  {"lonely"});
+  ASSERT_TRUE(problem);
+  EXPECT_EQ(problem->message, "\"loss\" does not depend on \"lonely\"");
 }
 
 TEST(GradientProblem, LooksThroughLoops) {
