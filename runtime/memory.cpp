@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "kiln/error.h"
-
 namespace kiln::runtime {
 namespace {
 
@@ -22,26 +20,26 @@ std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit
 
 }  // namespace
 
-void MemoryMeter::charge(std::uint64_t bytes, const char* what) {
+void MemoryMeter::charge(std::uint64_t bytes, const char* what, Location where) {
   const std::uint64_t before = used_.fetch_add(bytes, std::memory_order_relaxed);
   if (limit_ == 0 || (before <= limit_ && bytes <= limit_ - before)) return;
   release(bytes);
   throw Error(ErrorCode::out_of_memory,
               std::to_string(bytes) + " bytes for " + what + " exceed the session's memory limit of " + std::to_string(limit_) +
                   " bytes (" + std::to_string(before) + " are in use)",
-              {}, "raise SessionOptions::memory_limit, or run with smaller feeds");
+              where, "raise SessionOptions::memory_limit, or run with smaller feeds");
 }
 
-Memory::Memory(std::size_t bytes, MemoryMeter& meter, const char* what) {
+Memory::Memory(std::size_t bytes, MemoryMeter& meter, const char* what, Location where) {
   if (bytes > PTRDIFF_MAX - huge_page)
-    throw Error(ErrorCode::out_of_memory, std::to_string(bytes) + " bytes for " + what + " are more than can be addressed");
+    throw Error(ErrorCode::out_of_memory, std::to_string(bytes) + " bytes for " + what + " are more than can be addressed", where);
   const std::size_t alignment = bytes >= huge_from ? huge_page : cache_line;
   const std::size_t rounded = round_up(std::max(bytes, cache_line), alignment);
-  meter.charge(rounded, what);
+  meter.charge(rounded, what, where);
   data_ = static_cast<unsigned char*>(std::aligned_alloc(alignment, rounded));
   if (data_ == nullptr) {
     meter.release(rounded);
-    throw Error(ErrorCode::out_of_memory, "no memory for " + std::to_string(bytes) + " bytes of " + what);
+    throw Error(ErrorCode::out_of_memory, "no memory for " + std::to_string(bytes) + " bytes of " + what, where);
   }
   bytes_ = rounded;
   meter_ = &meter;
@@ -61,7 +59,7 @@ void* RunMemory::allocate(std::size_t bytes) noexcept {
   if (chunks_.empty() || chunks_.back().bytes() - used_ < bytes) {
     const std::size_t doubled = chunks_.empty() ? first_chunk : std::min(chunks_.back().bytes() * 2, largest_chunk);
     try {
-      chunks_.push_back(Memory(std::max(bytes, doubled), meter_, "tapes"));
+      chunks_.push_back(Memory(std::max(bytes, doubled), meter_, "tapes", {}));
     } catch (const std::exception&) {
       return nullptr;
     }

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "kiln/error.h"
+
 namespace kiln::runtime {
 
 /// Counts a session's bytes against its limit.
@@ -14,7 +16,7 @@ class MemoryMeter {
  public:
   explicit MemoryMeter(std::uint64_t limit) : limit_(limit) {}
   /// Throws Error(out_of_memory), saying for `what`, when the limit does not allow it.
-  void charge(std::uint64_t bytes, const char* what);
+  void charge(std::uint64_t bytes, const char* what, Location where);
   void release(std::uint64_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
   std::uint64_t used() const { return used_.load(std::memory_order_relaxed); }
 
@@ -28,7 +30,7 @@ class Memory {
  public:
   Memory() = default;
   /// Throws Error(out_of_memory).
-  Memory(std::size_t bytes, MemoryMeter& meter, const char* what);
+  Memory(std::size_t bytes, MemoryMeter& meter, const char* what, Location where);
   Memory(Memory&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)), meter_(std::exchange(other.meter_, nullptr)) {}
   Memory& operator=(Memory&& other) noexcept {

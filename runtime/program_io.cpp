@@ -1,8 +1,8 @@
-// Programs as bytes. Layout: a magic string with the version, then the members of Program in order of declaration. Integers are little-endian and of fixed width;
-// strings and lists have their length (32 bits) before them; a boolean is a byte 0 or 1.
+// Programs as bytes. Layout: a magic string with the version, then the members of Program in order of declaration. Integers are
+// little-endian and of fixed width; strings and lists have their length (32 bits) before them; a boolean is a byte 0 or 1.
 //
-// One description of the layout serves both directions: `exchange` functions take a Writer or a Reader, so that the two cannot drift apart. The reader checks each
-// length against the bytes that are left before it allocates, and validates what the members refer to at the end.
+// One description of the layout serves both directions: `exchange` functions take a Writer or a Reader, so that the two cannot drift apart.
+// The reader checks each length against the bytes that are left before it allocates, and validates what the members refer to at the end.
 #include "runtime/program_io.h"
 
 #include <limits>
@@ -54,7 +54,8 @@ class Writer {
 class Reader {
  public:
   Reader(Bytes bytes, const Source& source) : rest_(bytes), source_(source) {
-    if (rest_.size() < magic.size() || std::memcmp(rest_.data(), magic.data(), magic.size()) != 0) fail("it does not begin with " + std::string(magic));
+    if (rest_.size() < magic.size() || std::memcmp(rest_.data(), magic.data(), magic.size()) != 0)
+      fail("it does not begin with " + std::string(magic));
     rest_ = rest_.subspan(magic.size());
   }
   [[noreturn]] void fail(const std::string& what) const { source_.corrupt("a compiled Kiln", what); }
@@ -206,8 +207,9 @@ void validate(const Program& program, const Reader& reader) {
       check_dtype(port.dtype);
       for (const DimSpec& dim : port.dims) {
         if (dim.kind > DimSpec::Kind::expression) reader.fail("a kind of dimension does not exist");
-        const bool valid = dim.kind == DimSpec::Kind::constant ? dim.value >= 0
-                                                               : in_range(dim.value, dim.kind == DimSpec::Kind::symbol ? program.symbols.size() : values);
+        const bool valid = dim.kind == DimSpec::Kind::constant
+                               ? dim.value >= 0
+                               : in_range(dim.value, dim.kind == DimSpec::Kind::symbol ? program.symbols.size() : values);
         if (!valid) reader.fail("a dimension of '" + port.name + "' refers to nothing");
       }
     }

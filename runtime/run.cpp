@@ -151,16 +151,17 @@ bool overlaps(const void* a, std::size_t a_bytes, const void* b, std::size_t b_b
   return x < y + b_bytes && y < x + a_bytes;
 }
 
-// Makes `result` a writable array of the output's dtype and shape; keeps its memory when it already is one, and no feed lies in it.
-void provide_result(Array& result, const PortSpec& port, const Frame& frame, const Strided<ArrayView>& feeds, Location where) {
-  bool keep = result.dtype() == port.dtype && result.shape().rank() == port.dims.size();
+// Makes `result` a writable array of the output's dtype and shape; keeps its memory when it already is one, and no feed lies in it: reads
+// of a feed and writes of a result may come in any order. Memory that is replaced but fed lives in `frame.fed` until the run ends, as the
+// feed's view does not hold it.
+void provide_result(Array& result, const PortSpec& port, Frame& frame, const Strided<ArrayView>& feeds, Location where) {
+  bool fed = false;
+  for (std::size_t i = 0; i < feeds.size(); ++i) fed = fed || overlaps(result.raw(), result.bytes(), feeds[i].raw(), feeds[i].bytes());
+  bool keep = !fed && result.dtype() == port.dtype && result.shape().rank() == port.dims.size();
   for (std::size_t d = 0; keep && d < port.dims.size(); ++d) keep = result.shape()[d] == extent_of(port.dims[d], frame);
-  keep = keep && result.unshared();
-  for (std::size_t i = 0; keep && i < feeds.size(); ++i) {
-    // Reads of a feed and writes of a result may come in any order.
-    keep = !overlaps(result.raw(), result.bytes(), feeds[i].raw(), feeds[i].bytes());
-  }
-  if (keep) return;
+  if (keep && result.unshared()) return;
+  if (fed) frame.fed.push_back(std::move(result));
+  result = Array();  // gives the old memory back before the new is taken
   Shape shape = Shape::of_rank(port.dims.size());
   for (std::size_t d = 0; d < port.dims.size(); ++d) {
     shape[d] = extent_of(port.dims[d], frame);
@@ -170,8 +171,11 @@ void provide_result(Array& result, const PortSpec& port, const Frame& frame, con
                       std::to_string(shape[d]) + " for the dimensions fed" + declared_at(port),
                   where);
   }
-  result = Array();  // gives the old memory back first
-  result = Array(port.dtype, std::move(shape));
+  try {
+    result = Array(port.dtype, std::move(shape));
+  } catch (const Error& error) {
+    throw Error(error.code(), error.message(), where, error.hint());
+  }
 }
 
 // Sets the random state to its start, and back again unless keep() is called. The caller holds the run lock for writing.
@@ -226,6 +230,7 @@ struct SessionState::FrameLease {
   }
   ~FrameLease() {
     frame->tapes.clear();
+    frame->fed.clear();
     std::lock_guard guard(state.frame_mutex_);
     try {
       state.frames_.push_back(std::move(frame));
@@ -265,7 +270,7 @@ void SessionState::execute(const CachedProgram& cached, const Strided<ArrayView>
   const std::size_t arena_bytes = static_cast<std::size_t>(std::max<std::int64_t>(frame.values[0], 0));
   if (arena_bytes > frame.arena.bytes()) {
     frame.arena = Memory();
-    frame.arena = Memory(arena_bytes, meter_, "intermediate values");
+    frame.arena = Memory(arena_bytes, meter_, "intermediate values", where);
   }
   frame.outputs.resize(program.outputs.size());
   for (std::size_t o = 0; o < program.outputs.size(); ++o) {
@@ -313,7 +318,7 @@ void SessionState::execute(const CachedProgram& cached, const Strided<ArrayView>
                     "variable '" + slot.name + "'" + (spec.where.known() ? " (made at " + to_string(spec.where) + ")" : std::string()) +
                         " is read before it has a value",
                     where, "call session.initialize() first, or give it a value with session.set_value() or session.restore()");
-      if (spec.shadowed && !slot.shadow) slot.shadow = Memory(slot.bytes, meter_, "variables");
+      if (spec.shadowed && !slot.shadow) slot.shadow = Memory(slot.bytes, meter_, "variables", where);
       frame.variables[v] = slot.storage.data();
       frame.shadows[v] = spec.shadowed ? slot.shadow.data() : nullptr;
     }

@@ -51,14 +51,14 @@ std::string list_of(const std::vector<std::string>& names) {
 
 }  // namespace
 
-SessionState::SessionState(std::shared_ptr<ProgramSource> source, SessionOptions options)
+SessionState::SessionState(std::shared_ptr<ProgramSource> source, SessionOptions options, Location where)
     : source_(std::move(source)),
       options_(std::move(options)),
       meter_(options_.memory_limit),
       pool_(options_.threads > 0 ? options_.threads : available_threads()) {
   internal_check(source_ != nullptr, "a session needs a program source");
   if (options_.threads < 0)
-    throw Error(ErrorCode::invalid_argument, "SessionOptions::threads is " + std::to_string(options_.threads), {},
+    throw Error(ErrorCode::invalid_argument, "SessionOptions::threads is " + std::to_string(options_.threads), where,
                 "give the number of threads, or 0 for as many as this process may use");
   const char* poison = std::getenv("KILN_POISON");
   poison_ = poison != nullptr && std::string_view(poison) == "1";
@@ -90,7 +90,7 @@ const CachedProgram& SessionState::resolve(std::span<const Key> fetches, const S
     if (std::find(feed_list.begin(), feed_list.begin() + i, feed_list[i]) != feed_list.begin() + i)
       throw Error(ErrorCode::invalid_feed, described(feed_list[i]) + " is fed twice", where, "leave one of the two feeds out");
   }
-  std::unique_ptr<CachedProgram> made = describe(source_->compile(fetches, feed_list, options_, where));
+  std::unique_ptr<CachedProgram> made = describe(source_->compile(fetches, feed_list, options_, where), where);
   internal_check(made->program->fetch_outputs.size() == fetches.size(), "a program source must say where each fetch comes from");
   for (std::int32_t feed : made->program->input_feeds)
     internal_check(feed >= 0 && static_cast<std::size_t>(feed) < feeds.size(), "an input of a program is no feed of its request");
@@ -106,13 +106,13 @@ const CachedProgram& SessionState::resolve(std::span<const Key> fetches, const S
   return *made.release();
 }
 
-std::unique_ptr<CachedProgram> SessionState::describe(std::shared_ptr<const Program> program) {
+std::unique_ptr<CachedProgram> SessionState::describe(std::shared_ptr<const Program> program, Location where) {
   internal_check(program != nullptr && program->entry != nullptr, "a program source gave no program");
   auto made = std::make_unique<CachedProgram>();
   const Program& p = *program;
   internal_check(p.input_feeds.size() == p.inputs.size(), "a program source must say which feed each input is");
   for (const VariableSpec& variable : p.variables) {
-    made->slots.push_back(&slot_of(variable.name, variable.dtype, variable.shape, variable.where));
+    made->slots.push_back(&slot_of(variable.name, variable.dtype, variable.shape, variable.where, where));
     if (variable.assigned)
       made->access = Access::write;
     else if (made->access == Access::none)
@@ -134,14 +134,14 @@ std::unique_ptr<CachedProgram> SessionState::describe(std::shared_ptr<const Prog
 }
 
 // The caller holds compile_mutex_. A new slot is seen by no run before this returns.
-VariableSlot& SessionState::slot_of(const std::string& name, DType dtype, const Shape& shape, Location where) {
+VariableSlot& SessionState::slot_of(const std::string& name, DType dtype, const Shape& shape, Location made, Location where) {
   for (VariableSlot& slot : slots_) {
     if (slot.name != name) continue;
     internal_check(slot.dtype == dtype && slot.shape == shape, "two variables have the same name");
     return slot;
   }
-  VariableSlot slot{name, dtype, shape, where, static_cast<std::size_t>(shape.size()) * size_of(dtype), {}, {}, false};
-  slot.storage = Memory(slot.bytes, meter_, "variables");
+  VariableSlot slot{name, dtype, shape, made, static_cast<std::size_t>(shape.size()) * size_of(dtype), {}, {}, false};
+  slot.storage = Memory(slot.bytes, meter_, "variables", where);
   if (name == seed_variable || name == run_variable) {
     internal_check(dtype == DType::u64 && shape.rank() == 0, "the variables of the random state are u64[]");
     const std::uint64_t value = name == seed_variable ? options_.seed : 0;
@@ -152,10 +152,10 @@ VariableSlot& SessionState::slot_of(const std::string& name, DType dtype, const 
 }
 
 // The caller holds compile_mutex_.
-std::vector<VariableSlot*> SessionState::all_slots(std::vector<VariableInfo>& infos) {
+std::vector<VariableSlot*> SessionState::all_slots(std::vector<VariableInfo>& infos, Location where) {
   infos = source_->variables();
   std::vector<VariableSlot*> slots;
-  for (const VariableInfo& info : infos) slots.push_back(&slot_of(info));
+  for (const VariableInfo& info : infos) slots.push_back(&slot_of(info, where));
   return slots;
 }
 
@@ -164,9 +164,9 @@ void SessionState::initialize(Location where) {
   RandomState random;
   {
     std::lock_guard guard(compile_mutex_);
-    initializer = describe(source_->initializer(options_, where));
+    initializer = describe(source_->initializer(options_, where), where);
     std::vector<VariableInfo> infos;
-    for (VariableSlot* slot : all_slots(infos)) {
+    for (VariableSlot* slot : all_slots(infos, where)) {
       if (slot->name == seed_variable) random.seed = slot;
       if (slot->name == run_variable) random.run = slot;
     }
@@ -180,7 +180,7 @@ Array SessionState::value(const Key& variable, Location where) {
   VariableSlot* slot;
   {
     std::lock_guard guard(compile_mutex_);
-    slot = &slot_of(source_->find_variable(variable, where));
+    slot = &slot_of(source_->find_variable(variable, where), where);
   }
   Array result(slot->dtype, slot->shape);
   RunLockGuard guard(run_lock_, Access::read);
@@ -195,7 +195,7 @@ void SessionState::set_value(const Key& variable, const ArrayView& value, Locati
   VariableSlot* slot;
   {
     std::lock_guard guard(compile_mutex_);
-    slot = &slot_of(source_->find_variable(variable, where));
+    slot = &slot_of(source_->find_variable(variable, where), where);
   }
   if (value.dtype() != slot->dtype || value.shape() != slot->shape)
     throw Error(value.dtype() != slot->dtype ? ErrorCode::dtype_mismatch : ErrorCode::shape_mismatch,
@@ -207,12 +207,12 @@ void SessionState::set_value(const Key& variable, const ArrayView& value, Locati
   slot->initialized = true;
 }
 
-std::vector<VariableInfo> SessionState::variables() {
+std::vector<VariableInfo> SessionState::variables(Location where) {
   std::vector<VariableInfo> infos;
   std::vector<VariableSlot*> slots;
   {
     std::lock_guard guard(compile_mutex_);
-    slots = all_slots(infos);
+    slots = all_slots(infos, where);
   }
   RunLockGuard guard(run_lock_, Access::read);
   for (std::size_t i = 0; i < infos.size(); ++i) infos[i].initialized = slots[i]->initialized;
@@ -224,7 +224,7 @@ void SessionState::save(const std::string& path, Location where) {
   std::vector<VariableSlot*> slots;
   {
     std::lock_guard guard(compile_mutex_);
-    slots = all_slots(infos);
+    slots = all_slots(infos, where);
   }
   // Copied under the lock and written after it: a slow disk holds up no run.
   std::map<std::string, Array> values;
@@ -248,7 +248,7 @@ void SessionState::restore(const std::string& path, Location where) {
   std::vector<VariableSlot*> slots;
   {
     std::lock_guard guard(compile_mutex_);
-    slots = all_slots(infos);
+    slots = all_slots(infos, where);
   }
   std::vector<std::string> missing, unknown;
   for (std::size_t i = 0; i < infos.size(); ++i)
@@ -295,8 +295,8 @@ std::string to_string(const Device& device) {
   return "cpu";
 }
 
-Session::Session(std::shared_ptr<runtime::ProgramSource> source, SessionOptions options)
-    : state_(std::make_shared<runtime::SessionState>(std::move(source), std::move(options))) {}
+Session::Session(std::shared_ptr<runtime::ProgramSource> source, SessionOptions options, std::source_location where)
+    : state_(std::make_shared<runtime::SessionState>(std::move(source), std::move(options), where)) {}
 
 Session::~Session() = default;
 
@@ -326,7 +326,7 @@ Array Session::value(const Key& variable, std::source_location where) const { re
 void Session::set_value(const Key& variable, const ArrayView& value, std::source_location where) {
   state_->set_value(variable, value, where);
 }
-std::vector<VariableInfo> Session::variables() const { return state_->variables(); }
+std::vector<VariableInfo> Session::variables(std::source_location where) const { return state_->variables(where); }
 void Session::save(const std::string& path, std::source_location where) const { state_->save(path, where); }
 void Session::restore(const std::string& path, std::source_location where) { state_->restore(path, where); }
 

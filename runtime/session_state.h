@@ -77,6 +77,7 @@ struct Frame {
   explicit Frame(MemoryMeter& meter) : tapes(meter) {}
   Memory arena;
   RunMemory tapes;
+  std::vector<Array> fed;  ///< memory of results that were replaced while a feed points into it
   std::vector<const void*> inputs;
   std::vector<void*> outputs, variables, shadows;
   std::vector<std::int64_t> symbols, values;
@@ -106,7 +107,7 @@ struct StopRule {
 
 class SessionState {
  public:
-  SessionState(std::shared_ptr<ProgramSource> source, SessionOptions options);
+  SessionState(std::shared_ptr<ProgramSource> source, SessionOptions options, Location where);
   ~SessionState();
 
   const SessionOptions& options() const { return options_; }
@@ -122,17 +123,17 @@ class SessionState {
   void initialize(Location where);
   Array value(const Key& variable, Location where);
   void set_value(const Key& variable, const ArrayView& value, Location where);
-  std::vector<VariableInfo> variables();
+  std::vector<VariableInfo> variables(Location where);
   void save(const std::string& path, Location where);
   void restore(const std::string& path, Location where);
 
  private:
   struct FrameLease;
 
-  std::unique_ptr<CachedProgram> describe(std::shared_ptr<const Program> program);
-  VariableSlot& slot_of(const std::string& name, DType dtype, const Shape& shape, Location where);
-  VariableSlot& slot_of(const VariableInfo& info) { return slot_of(info.name, info.dtype, info.shape, info.where); }
-  std::vector<VariableSlot*> all_slots(std::vector<VariableInfo>& infos);
+  std::unique_ptr<CachedProgram> describe(std::shared_ptr<const Program> program, Location where);
+  VariableSlot& slot_of(const std::string& name, DType dtype, const Shape& shape, Location made, Location where);
+  VariableSlot& slot_of(const VariableInfo& info, Location where) { return slot_of(info.name, info.dtype, info.shape, info.where, where); }
+  std::vector<VariableSlot*> all_slots(std::vector<VariableInfo>& infos, Location where);
   void execute(const CachedProgram& cached, const Strided<ArrayView>& feeds, std::span<Array> results, const RunOptions& options,
                Location where, const RandomState& random);
   [[noreturn]] void fail(const Program& program, std::int32_t status, std::int64_t detail, const RunOptions& options, Location where);

@@ -116,7 +116,9 @@ TEST(Array, IdenticalComparesBits) {
 TEST(Array, FloatToIntegerSaturates) {
   const double inf = std::numeric_limits<double>::infinity(), nan = std::nan("");
   const Array source = Array::from({1.9, -1.9, 300.0, -300.0, 1e30, -1e30, inf, -inf, nan, 9223372036854775807.0});
-  const auto check = [&]<class T>(T, std::vector<T> expected) { EXPECT_TRUE(identical(source.convert(dtype_of<T>()), Array({10}, expected))) << to_string(source.convert(dtype_of<T>())); };
+  const auto check = [&]<class T>(T, std::vector<T> expected) {
+    EXPECT_TRUE(identical(source.convert(dtype_of<T>()), Array({10}, expected))) << to_string(source.convert(dtype_of<T>()));
+  };
   check(std::int8_t{}, {1, -1, 127, -128, 127, -128, 127, -128, 0, 127});
   check(std::uint8_t{}, {1, 0, 255, 0, 255, 0, 255, 0, 0, 255});
   check(std::int64_t{}, {1, -1, 300, -300, INT64_MAX, INT64_MIN, INT64_MAX, INT64_MIN, 0, INT64_MAX});

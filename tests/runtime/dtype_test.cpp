@@ -43,7 +43,8 @@ TEST(Float16, EveryValueHasItsMeaningAndComesBack) {
 
 TEST(Float16, RoundsToNearestEven) {
   for (std::uint32_t b = 0; b < 0x7bff; ++b) {
-    const float low = static_cast<float>(half_value(static_cast<std::uint16_t>(b))), high = static_cast<float>(half_value(static_cast<std::uint16_t>(b + 1)));
+    const float low = static_cast<float>(half_value(static_cast<std::uint16_t>(b))),
+                high = static_cast<float>(half_value(static_cast<std::uint16_t>(b + 1)));
     const float middle = (low + high) / 2;  // exact in f32
     const std::uint32_t even = (b & 1) == 0 ? b : b + 1;
     ASSERT_EQ(float16(middle).bits, even);

@@ -145,7 +145,8 @@ TestGraph::TestGraph() {
 
   // w = 1, 2, 3 + the number of draws so far; c = the seed. Drawing advances kiln.run.
   const VariableSpec seed{"kiln.seed", u64, {}, true, false, false, {}}, run{"kiln.run", u64, {}, true, true, false, {}};
-  graph.initializer.description.variables = {{"w", f32, {3}, false, true, false, user_line(21)}, {"c", f32, {3}, false, true, false, user_line(22)}, seed, run};
+  graph.initializer.description.variables = {
+      {"w", f32, {3}, false, true, false, user_line(21)}, {"c", f32, {3}, false, true, false, user_line(22)}, seed, run};
   graph.initializer.body = [](kiln_call& call) {
     auto& run_number = *static_cast<std::uint64_t*>(call.variables[3]);
     for (int j = 0; j < 3; ++j) {

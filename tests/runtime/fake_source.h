@@ -1,4 +1,5 @@
-// A program source without graph and compiler: programs are C++ functions, chosen by the names that are fetched. It makes a Session testable alone.
+// A program source without graph and compiler: programs are C++ functions, chosen by the names that are fetched. It makes a Session
+// testable alone.
 #pragma once
 
 #include <functional>
@@ -37,9 +38,10 @@ runtime::DimSpec value_dim(std::int64_t index, std::string text);
 /// What fixed lines of a user's program look like.
 Location user_line(std::uint32_t line);
 
-/// A graph with symbol "batch" (2 to 1000), placeholders x, y: f32[batch, 3], variables w: f32[3] (double-buffered by the step), c: f32[3] (updated in place), and
-/// programs "sum" (x + y), "scaled" (x * w), "sum,scaled", "twice,again" (one output fetched twice), "!step" (w += x summed over the batch, c = w's old value; fails
-/// with `step_status` after having written the shadow, when that is not 0), "w,c" (both variables).
+/// A graph with symbol "batch" (2 to 1000), placeholders x, y: f32[batch, 3], variables w: f32[3] (double-buffered by the step), c: f32[3]
+/// (updated in place), and programs "sum" (x + y), "scaled" (x * w), "sum,scaled", "twice,again" (one output fetched twice), "!step" (w +=
+/// x summed over the batch, c = w's old value; fails with `step_status` after having written the shadow, when that is not 0), "w,c" (both
+/// variables).
 struct TestGraph {
   TestGraph();
   FakeGraph graph;

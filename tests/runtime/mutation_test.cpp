@@ -1,5 +1,5 @@
-// Damaged files: small valid files of each format with every truncation and with many changed bytes. A parser must return arrays or throw an Error; that it reads
-// nothing out of bounds shows under the address sanitizer, as the bytes lie in memory of exactly their size.
+// Damaged files: small valid files of each format with every truncation and with many changed bytes. A parser must return arrays or throw
+// an Error; that it reads nothing out of bounds shows under the address sanitizer, as the bytes lie in memory of exactly their size.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -44,7 +44,8 @@ void mutate(const std::string& valid, const Parser& parse) {
   Outcome changed;
   for (std::size_t i = 0; i < valid.size(); ++i) {
     const auto old = static_cast<unsigned char>(valid[i]);
-    for (const int value : {0x00, 0x01, 0x7f, 0x80, 0xff, int{'0'}, int{'9'}, int{'{'}, int{'"'}, old ^ 1, old ^ 0x20, old ^ 0x80, old + 1, old - 1}) {
+    for (const int value :
+         {0x00, 0x01, 0x7f, 0x80, 0xff, int{'0'}, int{'9'}, int{'{'}, int{'"'}, old ^ 1, old ^ 0x20, old ^ 0x80, old + 1, old - 1}) {
       std::string content = valid;
       content[i] = static_cast<char>(value);
       try_parse(content, parse, changed);
@@ -82,7 +83,8 @@ TEST(Mutation, Npz) {
 }
 
 TEST(Mutation, Safetensors) {
-  mutate(written([](const std::string& path) { write_safetensors(path, {{"a", Array::from({1.f, 2.f})}, {"b", Array::from({true, false})}}); }),
+  mutate(written(
+             [](const std::string& path) { write_safetensors(path, {{"a", Array::from({1.f, 2.f})}, {"b", Array::from({true, false})}}); }),
          [](Bytes bytes) {
            for (const auto& [name, array] : runtime::parse_safetensors(bytes, {"f", {}}, nullptr)) to_string(array);
          });

@@ -58,8 +58,10 @@ TEST(Npy, ReadsFortranOrder) {
 }
 
 TEST(Npy, ReadsBigEndian) {
-  EXPECT_EQ(to_string(parsed(npy("{'descr': '>i2', 'fortran_order': False, 'shape': (2,), }", std::string("\0\1\1\0", 4)))), "i16[2] {1, 256}");
-  EXPECT_EQ(to_string(parsed(npy("{'descr': '>f8', 'fortran_order': False, 'shape': (), }", std::string("\x3f\xf0\0\0\0\0\0\0", 8)))), "f64[] 1");
+  EXPECT_EQ(to_string(parsed(npy("{'descr': '>i2', 'fortran_order': False, 'shape': (2,), }", std::string("\0\1\1\0", 4)))),
+            "i16[2] {1, 256}");
+  EXPECT_EQ(to_string(parsed(npy("{'descr': '>f8', 'fortran_order': False, 'shape': (), }", std::string("\x3f\xf0\0\0\0\0\0\0", 8)))),
+            "f64[] 1");
 }
 
 TEST(Npy, ReadsOtherSpellings) {
@@ -84,25 +86,30 @@ TEST(Npy, DamagedFilesAreNamed) {
             start + "shape [9999999999, 9999999999] has more elements than 63 bits can count");
   EXPECT_EQ(message(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }", "")),
             start + "header: an extent does not fit in 63 bits");
-  EXPECT_EQ(message(npy("{'descr': '<f4', 'shape': (2,), }", "12345678")), start + "header: 'descr', 'fortran_order' or 'shape' is missing");
+  EXPECT_EQ(message(npy("{'descr': '<f4', 'shape': (2,), }", "12345678")),
+            start + "header: 'descr', 'fortran_order' or 'shape' is missing");
   EXPECT_EQ(message(npy("{'descr': '<f4', 'descr': '<f4', }", "")), start + "header: key 'descr' stands twice");
   EXPECT_EQ(message(npy("{'descr': '<f4', 'order': False, }", "")), start + "header: unknown key 'order'");
   EXPECT_EQ(message(npy("{'descr': '<f4', 'fortran_order': None, }", "")), start + "header: 'fortran_order' is neither True nor False");
   EXPECT_EQ(message(npy("{'shape': (-1,), }", "")), start + "header: an extent is missing at byte 11");
-  EXPECT_EQ(message(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (), } 7", "")), start + "header: something follows the header's '}'");
+  EXPECT_EQ(message(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (), } 7", "")),
+            start + "header: something follows the header's '}'");
 }
 
 TEST(Npy, ForeignDtypesAreUnsupported) {
   EXPECT_EQ(error_of(ErrorCode::unsupported, [] { parsed(npy("{'descr': '<c8', 'fortran_order': False, 'shape': (), }", "12345678")); }),
             "error: 'a.npy' holds elements of numpy type '<c8', which Kiln does not have\n"
             "  hint: convert it in Python, for example array.astype(numpy.float32)");
-  EXPECT_EQ(error_of(ErrorCode::unsupported, [] { parsed(npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (), }", "1234")); }),
-            "error: 'a.npy' holds records (structured dtype), which Kiln does not have");
+  EXPECT_EQ(
+      error_of(ErrorCode::unsupported, [] { parsed(npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (), }", "1234")); }),
+      "error: 'a.npy' holds records (structured dtype), which Kiln does not have");
 }
 
 TEST(Npy, FilesThatCannotBeReadOrWritten) {
   TemporaryFolder folder;
-  const auto read = [](const std::string& path) { return error_of(ErrorCode::io, [&] { read_npy(path, Location::interned("user.cpp", 3)); }); };
+  const auto read = [](const std::string& path) {
+    return error_of(ErrorCode::io, [&] { read_npy(path, Location::interned("user.cpp", 3)); });
+  };
   EXPECT_EQ(read(folder.file("none.npy")), "user.cpp:3: error: cannot read '" + folder.file("none.npy") + "': No such file or directory");
   EXPECT_EQ(read(folder.file("")), "user.cpp:3: error: cannot read '" + folder.file("") + "': it is not a regular file");
   ASSERT_EQ(::mkfifo(folder.file("pipe").c_str(), 0600), 0);

@@ -14,7 +14,8 @@ using testing::error_of;
 
 Program sample() {
   Program p;
-  p.inputs = {{"x", f32, {testing::symbol_dim(0, "batch"), testing::constant_dim(3), testing::value_dim(1, "2*batch")}, testing::user_line(3)}};
+  p.inputs = {
+      {"x", f32, {testing::symbol_dim(0, "batch"), testing::constant_dim(3), testing::value_dim(1, "2*batch")}, testing::user_line(3)}};
   p.outputs = {{"y", bf16, {}, {}}};
   p.symbols = {{"batch", 1, 64, 8}};
   p.variables = {{"w", f64, {4, 5}, true, true, true, testing::user_line(7)}};

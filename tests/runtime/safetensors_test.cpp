@@ -26,7 +26,8 @@ std::map<std::string, Array> parsed(const std::string& file) {
 
 TEST(Safetensors, WritesExactBytes) {
   TemporaryFolder folder;
-  write_safetensors(folder.file("a"), {{"b", Array::from({1.f})}, {"a", Array({2}, {std::uint8_t{7}, std::uint8_t{8}})}, {"q\"\n", Array(2.0)}});
+  write_safetensors(folder.file("a"),
+                    {{"b", Array::from({1.f})}, {"a", Array({2}, {std::uint8_t{7}, std::uint8_t{8}})}, {"q\"\n", Array(2.0)}});
   std::string header =
       R"({"q\"\u000a":{"dtype":"F64","shape":[],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]},)"
       R"("a":{"dtype":"U8","shape":[2],"data_offsets":[12,14]}})";
@@ -66,7 +67,8 @@ TEST(Safetensors, ReadArraysPointIntoTheFileAndOutliveIt) {
 
 TEST(Safetensors, ReadsWhatOthersWrite) {
   const auto arrays = parsed(file_of(
-      "{ \"__metadata__\" : {\"format\": \"pt\"},\n \"\\u00e9\\ud83d\\ude00\": {\"shape\": [2 , 1], \"data_offsets\":[0,2], \"dtype\":\"I8\"},"
+      "{ \"__metadata__\" : {\"format\": \"pt\"},\n \"\\u00e9\\ud83d\\ude00\": {\"shape\": [2 , 1], \"data_offsets\":[0,2], "
+      "\"dtype\":\"I8\"},"
       "\"f\":{\"dtype\":\"BOOL\",\"shape\":[2],\"data_offsets\":[2,4]},\"g\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[4,6]}}   ",
       std::string_view("\1\2\0\5\0\x3c", 6)));
   EXPECT_EQ(to_string(arrays.at("\xc3\xa9\xf0\x9f\x98\x80")), "i8[2, 1] {{1}, {2}}");
@@ -76,7 +78,8 @@ TEST(Safetensors, ReadsWhatOthersWrite) {
 }
 
 TEST(Safetensors, MisalignedTensorsAreCopied) {
-  const auto arrays = parsed(file_of(R"({"x":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}})", std::string_view("\0\0\0\0\0\0\xf0\x3f", 8)));
+  const auto arrays =
+      parsed(file_of(R"({"x":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}})", std::string_view("\0\0\0\0\0\0\xf0\x3f", 8)));
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(arrays.at("x").raw()) % 8, 0u);
   EXPECT_EQ(to_string(arrays.at("x")), "f64[1] {1}");
 }

@@ -95,7 +95,8 @@ TEST(Session, FailedRunsChangeNothing) {
   session.initialize();
   session.run("!step", {{"x", x}});
   const Array w = session.value("w"), c = session.value("c");
-  for (const std::int32_t status : {KILN_CHECK_FAILED, KILN_CANCELLED, KILN_DEADLINE, KILN_OUT_OF_MEMORY, KILN_CUSTOM_CALL, KILN_OVERFLOW}) {
+  for (const std::int32_t status :
+       {KILN_CHECK_FAILED, KILN_CANCELLED, KILN_DEADLINE, KILN_OUT_OF_MEMORY, KILN_CUSTOM_CALL, KILN_OVERFLOW}) {
     test.graph.programs.at("!step");
     test.step_status = status;
     EXPECT_THROW(session.run("!step", {{"x", x}}), Error);
@@ -222,7 +223,9 @@ TEST(Session, TapesComeFromTheRunsMemory) {
   session.run("!tape");
   EXPECT_EQ(pieces.size(), 4u);
   Session limited(graph, {.memory_limit = 2 << 20});
-  EXPECT_EQ(testing::error_of(ErrorCode::out_of_memory, [&] { limited.run("!tape"); }).find("tapes of a loop's gradient") == std::string::npos, false);
+  EXPECT_EQ(
+      testing::error_of(ErrorCode::out_of_memory, [&] { limited.run("!tape"); }).find("tapes of a loop's gradient") == std::string::npos,
+      false);
   EXPECT_EQ(pieces.size(), 2u);
 }
 

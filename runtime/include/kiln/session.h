@@ -193,9 +193,10 @@ class Session {
              requires(Source&& source) {
                { make_program_source(std::forward<Source>(source)) } -> std::convertible_to<std::shared_ptr<runtime::ProgramSource>>;
              })
-  explicit Session(Source&& source, SessionOptions options = {})
-      : Session(std::shared_ptr<runtime::ProgramSource>(make_program_source(std::forward<Source>(source))), std::move(options)) {}
-  explicit Session(std::shared_ptr<runtime::ProgramSource> source, SessionOptions options = {});
+  explicit Session(Source&& source, SessionOptions options = {}, std::source_location where = std::source_location::current())
+      : Session(std::shared_ptr<runtime::ProgramSource>(make_program_source(std::forward<Source>(source))), std::move(options), where) {}
+  explicit Session(std::shared_ptr<runtime::ProgramSource> source, SessionOptions options = {},
+                   std::source_location where = std::source_location::current());
   Session(Session&&) noexcept = default;
   Session& operator=(Session&&) noexcept = default;
   ~Session();
@@ -245,7 +246,7 @@ class Session {
   /// Dtype and shape must be the variable's.
   void set_value(const Key& variable, const ArrayView& value, std::source_location where = std::source_location::current());
   /// All variables, in the order in which they were made.
-  std::vector<VariableInfo> variables() const;
+  std::vector<VariableInfo> variables(std::source_location where = std::source_location::current()) const;
 
   /// Writes all variables, random state included, to a .safetensors file. The file is written whole or not at all.
   void save(const std::string& path, std::source_location where = std::source_location::current()) const;
