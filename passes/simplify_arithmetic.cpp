@@ -15,10 +15,10 @@ namespace {
 bool is_float(const Match& m) { return is_floating(m.type.dtype); }
 bool is_int(const Match& m) { return is_integer(m.type.dtype); }
 
-/// The operand of the negation that defines v, or none.
+/// The operand of the negation that defines v, or none. A negated constant is about to be a constant, so rules do not move it back.
 ValueId negated(const Match& m, ValueId v) {
   const Node* node = m.defined_by(v, Op::negate);
-  return node ? node->operands[0] : none;
+  return node && !m.splat(node->operands[0]) ? node->operands[0] : none;
 }
 
 /// For v = x op c with a splat c, in canonical order: x and c.
