@@ -1,0 +1,660 @@
+// From a fused module to program IR: which buffer holds each value, in which order kernels run, how variables change, and which memory is shared.
+//
+// Order. The nodes of `main` run in their order, except for the *tail*: kernels whose results do nothing but become variables. They run last, because from the first
+// one on nothing may fail, and because each must wait for the last reader of the variable that it overwrites. Readers before writers can make
+// a cycle (two variables that swap); then one of the variables is double-buffered instead: its new value goes to its shadow, and a commit at the very end swaps the two.
+//
+// In place. A tail kernel may write into the variable that it reads when it reads each element only where it writes it: every use of the parameter in the
+// kernel's body leads to results through element-wise ops alone (in a contraction: in the epilogue). The schedules promise to load such an element before they
+// store it.
+//
+// Values that no tail kernel makes (a feed, another variable, a value with other users) are written or copied to the shadow before the tail.
+//
+// Regions. A loop's carried values have buffers of their own; the body computes the next values and copies them there at its end. A branch writes
+// its results straight into the buffers of the cond's results. Tapes are used linearly, so a tape value is just the index of its tape. Frames on an
+// explicit stack stand for nested regions.
+#include <algorithm>
+#include <map>
+#include <queue>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "ir/loop_text.h"
+#include "ir/op.h"
+#include "passes/passes.h"
+#include "passes/plan_memory.h"
+
+namespace kiln::passes {
+namespace {
+
+using ir::Dim;
+using ir::Dims;
+using ir::Graph;
+using ir::GraphId;
+using ir::Module;
+using ir::Node;
+using ir::NodeId;
+using ir::Op;
+using ir::Statement;
+using ir::StatementKind;
+using ir::Storage;
+using ir::Type;
+using ir::ValueId;
+
+/// Ops whose result is their operand's memory; an assign's result is its new value.
+bool is_alias(Op op) { return op == Op::reshape || op == Op::stop_gradient || op == Op::assign; }
+
+/// The value whose memory `v` is.
+ValueId root_of(const Graph& graph, ValueId v) {
+  while (is_alias(graph.definition(v).op)) v = graph.definition(v).operands[0];
+  return v;
+}
+
+/// What is decided about `main` before any statement is made.
+struct MainPlan {
+  std::vector<NodeId> order;          ///< nodes before the tail
+  std::vector<NodeId> tail;           ///< kernels that change variables, in order
+  std::set<std::uint32_t> shadowed;   ///< variables (indices in the module) that are double-buffered
+};
+
+/// May result `r` of the kernel share memory with the parameter that its operand `operand` is bound to? See the top of this file.
+bool may_alias(const Module& module, const Node& kernel, std::size_t operand) {
+  const Graph& body = module.graph(kernel.attributes.graph("body"));
+  const std::string& kind = kernel.attributes.text("kind");
+  if (kind != "map" && kind != "contraction") return false;
+  std::vector<bool> reached(body.value_count(), false);
+  reached[body.parameters[operand]] = true;
+  const Dims& dims = body.type(body.parameters[operand]).dims;
+  for (NodeId i = 0; i < body.node_count(); ++i) {
+    const Node& node = body.node(i);
+    if (std::none_of(node.operands.begin(), node.operands.end(), [&](ValueId v) { return reached[v]; })) continue;
+    if (!ir::info(node.op).elementwise || !(body.type(node.first_result).dims == dims)) return false;
+    reached[node.first_result] = true;
+  }
+  return true;
+}
+
+class MainPlanner {
+ public:
+  MainPlanner(const Module& module) : module_(module), graph_(module.main_graph()) {}
+
+  MainPlan run() {
+    collect();
+    choose_tail();
+    order_tail();
+    for (NodeId i = 0; i < graph_.node_count(); ++i)
+      if (!in_tail_[i] && graph_.node(i).op != Op::assign) plan_.order.push_back(i);
+    for (const auto& [variable, value] : assigned_)
+      if (!in_place_.count(variable)) plan_.shadowed.insert(variable);
+    return std::move(plan_);
+  }
+
+ private:
+  void collect() {
+    users_.resize(graph_.value_count());
+    for (NodeId i = 0; i < graph_.node_count(); ++i) {
+      const Node& node = graph_.node(i);
+      if (!is_alias(node.op) || node.op == Op::assign)
+        for (ValueId v : node.operands) users_[root_of(graph_, v)].push_back(i);
+      if (node.op == Op::variable) variable_of_[node.first_result] = *module_.find_variable(node.attributes.text("name"));
+      if (node.op == Op::assign) assigned_.emplace_back(*module_.find_variable(node.attributes.text("name")), root_of(graph_, node.operands[0]));
+    }
+    for (const auto& [value, variable] : variable_of_)
+      for (NodeId user : users_[value])
+        if (graph_.node(user).op != Op::assign) readers_[variable].insert(user);
+    for (ValueId v : graph_.results) fetched_.insert(root_of(graph_, v));
+  }
+
+  /// A kernel belongs to the tail when each of its results is assigned to one variable or handed to other tail kernels, and one at least is assigned.
+  void choose_tail() {
+    in_tail_.assign(graph_.node_count(), false);
+    for (NodeId i = static_cast<NodeId>(graph_.node_count()); i-- > 0;) {
+      const Node& node = graph_.node(i);
+      if (node.op != Op::kernel) continue;
+      bool assigns = false, fits = true;
+      for (std::uint32_t r = 0; r < node.result_count && fits; ++r) {
+        const auto& users = users_[node.first_result + r];
+        const auto updates = std::count_if(users.begin(), users.end(), [&](NodeId u) { return graph_.node(u).op == Op::assign; });
+        fits = std::all_of(users.begin(), users.end(), [&](NodeId u) { return graph_.node(u).op == Op::assign || in_tail_[u]; });
+        // Straight into the variable: nobody else may want the value in a buffer of its own.
+        if (updates == 1 && users.size() == 1 && !fetched_.count(node.first_result + r)) assigns = true;
+        else fits = fits && updates == 0;
+      }
+      in_tail_[i] = assigns && fits;
+    }
+    for (const auto& [variable, value] : assigned_) {
+      const NodeId writer = graph_.defining_node(value);
+      if (!in_tail_[writer] || users_[value].size() != 1) continue;
+      if (reads_elsewhere(writer, variable)) continue;
+      in_place_[variable] = writer;
+    }
+  }
+
+  /// Does the kernel read the variable other than at the element that it writes?
+  bool reads_elsewhere(NodeId kernel, std::uint32_t variable) const {
+    const Node& node = graph_.node(kernel);
+    for (std::size_t k = 0; k < node.operands.size(); ++k) {
+      const auto found = variable_of_.find(root_of(graph_, node.operands[k]));
+      if (found == variable_of_.end() || found->second != variable) continue;
+      if (root_of(graph_, node.operands[k]) != node.operands[k] || !may_alias(module_, node, k)) return true;
+    }
+    return false;
+  }
+
+  /// Kahn's algorithm on the tail with two kinds of edges: value to user, and reader of a variable to its in-place writer. Where it is stuck, the writer that
+  /// waits and comes first in the graph gives its variables up to shadows.
+  void order_tail() {
+    std::vector<NodeId> left;
+    for (NodeId i = 0; i < graph_.node_count(); ++i)
+      if (in_tail_[i]) left.push_back(i);
+    std::map<NodeId, std::set<NodeId>> after;      // node -> tail nodes that must come later
+    std::map<NodeId, std::size_t> waits;
+    auto edge = [&](NodeId from, NodeId to) {
+      if (from != to && after[from].insert(to).second) ++waits[to];
+    };
+    for (NodeId i : left)
+      for (ValueId v : graph_.node(i).operands)
+        if (const NodeId d = graph_.defining_node(root_of(graph_, v)); in_tail_[d]) edge(d, i);
+    std::map<NodeId, std::vector<std::uint32_t>> variables_of;
+    for (const auto& [variable, writer] : in_place_) {
+      variables_of[writer].push_back(variable);
+      for (NodeId reader : readers_[variable])
+        if (in_tail_[reader]) edge(reader, writer);
+    }
+    std::priority_queue<NodeId, std::vector<NodeId>, std::greater<>> ready;
+    std::set<NodeId> waiting;
+    for (NodeId i : left) {
+      if (waits[i] == 0) ready.push(i);
+      else waiting.insert(i);
+    }
+    while (plan_.tail.size() < left.size()) {
+      if (ready.empty()) {
+        const NodeId stuck = *std::find_if(waiting.begin(), waiting.end(), [&](NodeId i) { return variables_of.count(i) != 0; });
+        for (std::uint32_t variable : variables_of[stuck]) {
+          in_place_.erase(variable);
+          for (NodeId reader : readers_[variable])
+            if (in_tail_[reader] && reader != stuck && !feeds(reader, stuck) && after[reader].erase(stuck) && --waits[stuck] == 0) {
+              waiting.erase(stuck);
+              ready.push(stuck);
+            }
+        }
+        variables_of.erase(stuck);
+        continue;
+      }
+      const NodeId i = ready.top();
+      ready.pop();
+      plan_.tail.push_back(i);
+      for (NodeId next : after[i])
+        if (--waits[next] == 0) {
+          waiting.erase(next);
+          ready.push(next);
+        }
+      after[i].clear();
+    }
+  }
+
+  bool feeds(NodeId from, NodeId to) const {
+    const auto& operands = graph_.node(to).operands;
+    return std::any_of(operands.begin(), operands.end(), [&](ValueId v) { return graph_.defining_node(root_of(graph_, v)) == from; });
+  }
+
+  const Module& module_;
+  const Graph& graph_;
+  std::vector<std::vector<NodeId>> users_;                  // of root values, aliases seen through
+  std::map<ValueId, std::uint32_t> variable_of_;
+  std::vector<std::pair<std::uint32_t, ValueId>> assigned_;  // variable, root of its new value
+  std::map<std::uint32_t, std::set<NodeId>> readers_;
+  std::set<ValueId> fetched_;
+  std::vector<bool> in_tail_;
+  std::map<std::uint32_t, NodeId> in_place_;
+  MainPlan plan_;
+};
+
+/// Statements and buffers.
+class Planner {
+ public:
+  Planner(const Module& module, const CpuTarget& target) : module_(module), target_(target) {}
+
+  ir::Program run() {
+    program_.name = module_.main_graph().name;
+    const MainPlan plan = MainPlanner(module_).run();
+    declare_ports();
+    declare_variables(plan);
+    choose_main_places();
+    emit_main(plan);
+    plan_memory(program_);
+    return std::move(program_);
+  }
+
+ private:
+  static constexpr std::uint32_t unset = ir::none;
+
+  // ---- what the program is given and gives ---------------------------------------------------------------------------
+
+  std::uint32_t buffer(std::string name, DType dtype, Dims extents, Storage storage, std::uint32_t index = 0) {
+    if (name.empty()) name = fmt::format("t{}", program_.buffers.size());
+    // Names are unique in a program: the second `h` is h.1.
+    const std::string base = name;
+    for (int n = 1; !names_.insert(name).second; ++n) name = fmt::format("{}.{}", base, n);
+    program_.buffers.push_back({std::move(name), dtype, std::move(extents), storage, index, Dim(0)});
+    return static_cast<std::uint32_t>(program_.buffers.size() - 1);
+  }
+
+  ir::LocationId location(ir::LocationId id) {
+    const Location& where = module_.location(id);
+    if (!where.known()) return 0;
+    const auto [found, fresh] = locations_.emplace(id, static_cast<ir::LocationId>(program_.locations.size()));
+    if (fresh) program_.locations.push_back(where);
+    return found->second;
+  }
+
+  void declare_ports() {
+    const Graph& main = module_.main_graph();
+    std::set<std::string> known;
+    for (ValueId p : main.parameters) {
+      const Type& type = main.type(p);
+      program_.inputs.push_back({main.value_name(p), type.dtype, type.dims, location(main.definition(p).location)});
+      for (const Dim& d : type.dims)
+        if (const ir::SymbolInfo* info = d.symbol_info(); info != nullptr && known.insert(info->name).second)
+          program_.symbols.push_back(std::make_shared<ir::SymbolInfo>(*info));
+    }
+    for (ValueId r : main.results) {
+      const Type& type = main.type(r);
+      program_.outputs.push_back({main.value_name(r), type.dtype, type.dims, location(main.definition(r).location)});
+    }
+    require_fed(known);
+  }
+
+  /// Every symbol must be the extent of something that is fed.
+  void require_fed(const std::set<std::string>& known) const {
+    for (GraphId g = 0; g < module_.graphs.size(); ++g) {
+      const Graph& graph = module_.graph(g);
+      for (NodeId i = 0; i < graph.node_count(); ++i) {
+        const Node& node = graph.node(i);
+        for (std::uint32_t r = 0; r < node.result_count; ++r)
+          for (const Dim& d : graph.type(node.first_result + r).dims) {
+            if (d.is_constant()) continue;
+            for (const std::string& name : ir::symbols_of(d))
+              if (!known.count(name))
+                throw Error(ErrorCode::missing_feed,
+                            fmt::format("the extent '{}' of {} is not known in this run: no fed placeholder has it as an extent of its own", name,
+                                        to_string(graph.type(node.first_result + r))),
+                            module_.location(node.location), fmt::format("feed a placeholder with an extent that is just '{}'", name));
+          }
+      }
+    }
+  }
+
+  void declare_variables(const MainPlan& plan) {
+    const Graph& main = module_.main_graph();
+    program_variable_.assign(module_.variables.size(), unset);
+    for (NodeId i = 0; i < main.node_count(); ++i) {
+      const Node& node = main.node(i);
+      if (node.op != Op::variable && node.op != Op::assign) continue;
+      const std::uint32_t v = *module_.find_variable(node.attributes.text("name"));
+      if (program_variable_[v] == unset) {
+        program_variable_[v] = static_cast<std::uint32_t>(program_.variables.size());
+        const ir::Variable& variable = module_.variables[v];
+        program_.variables.push_back({variable.name, variable.type.dtype, variable.type.dims, false, false, plan.shadowed.count(v) != 0,
+                                      location(variable.location)});
+      }
+      ir::ProgramVariable& variable = program_.variables[program_variable_[v]];
+      (node.op == Op::variable ? variable.read : variable.assigned) = true;
+    }
+    storage_.assign(program_.variables.size(), unset);
+    shadow_.assign(program_.variables.size(), unset);
+    for (std::uint32_t v = 0; v < program_.variables.size(); ++v) {
+      const ir::ProgramVariable& variable = program_.variables[v];
+      storage_[v] = buffer(variable.name, variable.dtype, variable.dims, Storage::variable, v);
+      if (variable.shadowed) shadow_[v] = buffer(variable.name + ".next", variable.dtype, variable.dims, Storage::shadow, v);
+    }
+  }
+
+  /// Where the values of `main` go that do not simply get a slot of the arena.
+  void choose_main_places() {
+    const Graph& main = module_.main_graph();
+    place_.assign(main.value_count(), unset);
+    for (std::size_t i = 0; i < main.parameters.size(); ++i) {
+      const ir::ProgramPort& port = program_.inputs[i];
+      place_[main.parameters[i]] = buffer(port.name, port.dtype, port.dims, Storage::input, static_cast<std::uint32_t>(i));
+    }
+    for (NodeId i = 0; i < main.node_count(); ++i) {
+      const Node& node = main.node(i);
+      if (node.op == Op::variable) place_[node.first_result] = storage_[variable_index(node)];
+    }
+    for (std::size_t o = 0; o < main.results.size(); ++o) {
+      const ir::ProgramPort& port = program_.outputs[o];
+      const std::uint32_t out = buffer(port.name.empty() ? fmt::format("result{}", o) : port.name, port.dtype, port.dims, Storage::output, static_cast<std::uint32_t>(o));
+      const ValueId root = root_of(main, main.results[o]);
+      if (main.definition(root).op == Op::kernel && place_[root] == unset) place_[root] = out;
+      else output_copies_.push_back({out, root});
+    }
+    for (NodeId i = 0; i < main.node_count(); ++i) {
+      const Node& node = main.node(i);
+      if (node.op != Op::assign) continue;
+      const std::uint32_t v = variable_index(node);
+      const ValueId root = root_of(main, node.operands[0]);
+      const std::uint32_t target = program_.variables[v].shadowed ? shadow_[v] : storage_[v];
+      if (main.definition(root).op == Op::kernel && place_[root] == unset) place_[root] = target;
+      else shadow_copies_.push_back({target, root});
+    }
+  }
+
+  std::uint32_t variable_index(const Node& node) const { return program_variable_[*module_.find_variable(node.attributes.text("name"))]; }
+
+  // ---- statements ------------------------------------------------------------------------------------------------------
+
+  /// One region being emitted.
+  struct Frame {
+    GraphId graph = ir::none;
+    std::vector<std::uint32_t> place;          ///< value -> buffer, or tape for tape types
+    std::vector<NodeId> order;
+    std::size_t next = 0;
+    std::vector<Statement> statements;
+    bool polls = true;
+    // What the parent does with the region when it is done.
+    enum class Part : std::uint8_t { main, condition, body, then_branch, else_branch } part = Part::main;
+    NodeId owner = ir::none;                    ///< node of the parent frame
+  };
+
+  /// A while or cond whose blocks are being emitted.
+  struct Pending {
+    std::vector<std::uint32_t> carried;        ///< buffers or tapes of carried values (while), of results (cond)
+    Statement statement;
+  };
+
+  void emit_main(const MainPlan& plan) {
+    const Graph& main = module_.main_graph();
+    Frame frame;
+    frame.graph = module_.main;
+    frame.place = std::move(place_);
+    frame.order = plan.order;
+    frames_.push_back(std::move(frame));
+    while (true) {
+      Frame& top = frames_.back();
+      if (top.next < top.order.size()) {
+        emit_node(top.order[top.next++]);
+        continue;
+      }
+      if (frames_.size() == 1) break;
+      finish_region();
+    }
+    // Before the tail: the last chance to stop, then copies that read old values.
+    Frame& f = frames_.back();
+    const std::set<NodeId> tail(plan.tail.begin(), plan.tail.end());
+    auto copy_if = [&](const std::vector<Copy>& copies, bool from_tail) {
+      for (const Copy& c : copies)
+        if ((tail.count(main.defining_node(c.source)) != 0) == from_tail) copy(f, c.target, at(f, c.source));
+    };
+    if (!plan.tail.empty() && !f.statements.empty()) f.statements.push_back({StatementKind::poll, 0, {}, {}});
+    copy_if(output_copies_, false);
+    copy_if(shadow_copies_, false);
+    f.polls = false;
+    for (NodeId i : plan.tail) emit_node(i);
+    copy_if(output_copies_, true);
+    copy_if(shadow_copies_, true);
+    for (std::uint32_t v = 0; v < program_.variables.size(); ++v)
+      if (program_.variables[v].shadowed) f.statements.push_back({StatementKind::commit, v, {}, {}});
+    program_.body = std::move(f.statements);
+    frames_.clear();
+  }
+
+  static void copy(Frame& frame, std::uint32_t target, std::uint32_t source) {
+    if (target != source) frame.statements.push_back({StatementKind::copy, 0, {target, source}, {}});
+  }
+
+  const Graph& graph_of(const Frame& frame) const { return module_.graph(frame.graph); }
+
+  /// The buffer (or tape) that holds a value.
+  std::uint32_t at(const Frame& frame, ValueId v) const { return frame.place[root_of(graph_of(frame), v)]; }
+
+  std::uint32_t new_buffer(const Graph& graph, ValueId v) {
+    const Type& type = graph.type(v);
+    return buffer(graph.value_name(v), type.dtype, type.dims, Storage::arena);
+  }
+
+  void emit_node(NodeId i) {
+    Frame& frame = frames_.back();
+    const Graph& graph = graph_of(frame);
+    const Node& node = graph.node(i);
+    switch (node.op) {
+      case Op::parameter:
+      case Op::variable: return;
+      case Op::constant: {
+        program_.constants.push_back(node.attributes.literal("value"));
+        const Type& type = graph.type(node.first_result);
+        frame.place[node.first_result] =
+            buffer(graph.value_name(node.first_result), type.dtype, type.dims, Storage::constant, static_cast<std::uint32_t>(program_.constants.size() - 1));
+        return;
+      }
+      case Op::reshape:
+      case Op::stop_gradient:
+      case Op::assign: return;
+      case Op::kernel: emit_kernel(frame, graph, node); return;
+      case Op::check: {
+        program_.checks.push_back({static_cast<ErrorCode>(node.attributes.integer("code")), node.attributes.text("message"), location(node.location),
+                                   node.attributes.find("hint") ? node.attributes.text("hint") : ""});
+        frame.statements.push_back({StatementKind::check, static_cast<std::uint32_t>(program_.checks.size() - 1), {at(frame, node.operands[0])}, {}});
+        return;
+      }
+      case Op::tape_new: {
+        const Type& type = graph.type(node.first_result);
+        const auto tape = static_cast<std::uint32_t>(program_.tapes.size());
+        const std::string name = fmt::format("tape{}", tape);
+        program_.tapes.push_back({name, type.dtype, type.dims, buffer(name + ".state", DType::u8, {Dim(64)}, Storage::arena)});
+        frame.place[node.first_result] = tape;
+        frame.statements.push_back({StatementKind::tape_clear, tape, {}, {}});
+        return;
+      }
+      case Op::tape_push:
+        frame.place[node.first_result] = at(frame, node.operands[0]);
+        frame.statements.push_back({StatementKind::tape_push, at(frame, node.operands[0]), {at(frame, node.operands[1])}, {}});
+        return;
+      case Op::tape_pop:
+        frame.place[node.first_result] = at(frame, node.operands[0]);
+        frame.place[node.first_result + 1] = new_buffer(graph, node.first_result + 1);
+        frame.statements.push_back({StatementKind::tape_pop, at(frame, node.operands[0]), {frame.place[node.first_result + 1]}, {}});
+        return;
+      case Op::while_loop: begin_while(frame, graph, i); return;
+      case Op::cond: begin_cond(frame, graph, i); return;
+      default:
+        throw InternalError(fmt::format("plan: {} in @{} is in no kernel; fusion must have placed it", ir::info(node.op).name, graph.name));
+    }
+  }
+
+  void emit_kernel(Frame& frame, const Graph& graph, const Node& node) {
+    const std::uint32_t index = kernel_of(node.attributes.graph("body"));
+    const ir::Kernel& kernel = program_.kernels[index];
+    if (frame.polls && !frame.statements.empty()) frame.statements.push_back({StatementKind::poll, 0, {}, {}});
+    Statement call{StatementKind::call, index, {}, {}};
+    for (ValueId v : node.operands) call.buffers.push_back(at(frame, v));
+    for (std::uint32_t r = 0; r < node.result_count; ++r) {
+      std::uint32_t& place = frame.place[node.first_result + r];
+      if (place == unset) place = new_buffer(graph, node.first_result + r);
+      call.buffers.push_back(place);
+    }
+    for (std::size_t k = call.buffers.size(); k < kernel.buffers.size(); ++k) {
+      const ir::Buffer& scratch = kernel.buffers[k];
+      call.buffers.push_back(buffer(scratch.name, scratch.dtype, scratch.extents, Storage::arena));
+    }
+    frame.statements.push_back(std::move(call));
+  }
+
+  std::uint32_t kernel_of(GraphId body) {
+    const auto found = kernel_of_graph_.find(body);
+    if (found != kernel_of_graph_.end()) return found->second;
+    ir::Kernel kernel = lower_kernel(module_, body, target_);
+    expand_math(kernel);
+    // Different graphs can come down to the same loops.
+    const auto [same, fresh] = kernel_of_text_.emplace(ir::canonical_text(kernel), static_cast<std::uint32_t>(program_.kernels.size()));
+    if (fresh) program_.kernels.push_back(std::move(kernel));
+    kernel_of_graph_[body] = same->second;
+    return same->second;
+  }
+
+  // ---- regions ---------------------------------------------------------------------------------------------------------
+
+  void enter(GraphId region, Frame::Part part, NodeId owner, const std::vector<std::uint32_t>& arguments, bool polls) {
+    Frame frame;
+    frame.graph = region;
+    const Graph& graph = module_.graph(region);
+    frame.place.assign(graph.value_count(), unset);
+    for (std::size_t k = 0; k < arguments.size(); ++k) frame.place[graph.parameters[k]] = arguments[k];
+    for (NodeId i = 0; i < graph.node_count(); ++i) frame.order.push_back(i);
+    frame.part = part;
+    frame.owner = owner;
+    frame.polls = polls;
+    frames_.push_back(std::move(frame));
+  }
+
+  static bool is_tape(const Graph& graph, ValueId v) { return graph.type(v).kind == Type::Kind::tape; }
+
+  void begin_while(Frame& frame, const Graph& graph, NodeId i) {
+    const Node& node = graph.node(i);
+    const auto carried = static_cast<std::size_t>(node.attributes.integer("carried"));
+    Pending pending;
+    std::vector<std::uint32_t> arguments;
+    for (std::size_t k = 0; k < node.operands.size(); ++k) {
+      const std::uint32_t initial = at(frame, node.operands[k]);
+      if (k >= carried || is_tape(graph, node.operands[k])) {
+        arguments.push_back(initial);
+      } else {
+        const auto result = node.first_result + static_cast<ValueId>(k);
+        arguments.push_back(new_buffer(graph, result));
+        copy(frame, arguments.back(), initial);
+      }
+      if (k < carried) {
+        pending.carried.push_back(arguments.back());
+        frame.place[node.first_result + k] = arguments.back();
+      }
+    }
+    pending.statement.kind = StatementKind::while_;
+    pending.statement.buffers = {buffer("", DType::boolean, {}, Storage::arena)};
+    pending.statement.blocks.resize(2);
+    arguments_.push_back(arguments);
+    pending_.push_back(std::move(pending));
+    const bool polls = frame.polls;
+    enter(node.attributes.graph("condition"), Frame::Part::condition, i, arguments, polls);
+    prepare_results({pending_.back().statement.buffers[0]});
+  }
+
+  void begin_cond(Frame& frame, const Graph& graph, NodeId i) {
+    const Node& node = graph.node(i);
+    Pending pending;
+    for (std::uint32_t r = 0; r < node.result_count; ++r) {
+      const ValueId v = node.first_result + r;
+      pending.carried.push_back(is_tape(graph, v) ? unset : new_buffer(graph, v));
+      frame.place[v] = pending.carried.back();
+    }
+    pending.statement.kind = StatementKind::if_;
+    pending.statement.buffers = {at(frame, node.operands[0])};
+    pending.statement.blocks.resize(2);
+    std::vector<std::uint32_t> arguments;
+    for (std::size_t k = 1; k < node.operands.size(); ++k) arguments.push_back(at(frame, node.operands[k]));
+    const bool polls = frame.polls;
+    arguments_.push_back(arguments);
+    pending_.push_back(std::move(pending));
+    enter(node.attributes.graph("then"), Frame::Part::then_branch, i, arguments, polls);
+    prepare_results(pending_.back().carried);
+  }
+
+  /// Results of the region on top that a kernel of it makes go straight to their targets. (Not for loop bodies: there the targets are still being read.)
+  void prepare_results(const std::vector<std::uint32_t>& targets) {
+    Frame& frame = frames_.back();
+    const Graph& graph = graph_of(frame);
+    for (std::size_t k = 0; k < targets.size(); ++k) {
+      const ValueId root = root_of(graph, graph.results[k]);
+      if (targets[k] != unset && graph.definition(root).op == Op::kernel && frame.place[root] == unset) frame.place[root] = targets[k];
+    }
+  }
+
+  void finish_region() {
+    Frame frame = std::move(frames_.back());
+    frames_.pop_back();
+    const Graph& graph = module_.graph(frame.graph);
+    Pending& pending = pending_.back();
+    Frame& parent = frames_.back();
+    const Node& node = graph_of(parent).node(frame.owner);
+    std::vector<std::uint32_t> results;
+    for (ValueId r : graph.results) results.push_back(at(frame, r));
+    switch (frame.part) {
+      case Frame::Part::main: return;
+      case Frame::Part::condition:
+        copy(frame, pending.statement.buffers[0], results[0]);
+        pending.statement.blocks[0] = std::move(frame.statements);
+        enter(node.attributes.graph("body"), Frame::Part::body, frame.owner, arguments_.back(), parent.polls);
+        return;
+      case Frame::Part::body:
+        carry(frame, graph, pending.carried, results);
+        if (frame.polls) frame.statements.push_back({StatementKind::poll, 0, {}, {}});
+        pending.statement.blocks[1] = std::move(frame.statements);
+        break;
+      case Frame::Part::then_branch:
+      case Frame::Part::else_branch:
+        for (std::size_t k = 0; k < results.size(); ++k) {
+          if (is_tape(graph, graph.results[k])) {
+            internal_check(pending.carried[k] == unset || pending.carried[k] == results[k], "both branches hand out the same tape");
+            pending.carried[k] = results[k];
+            parent.place[node.first_result + k] = results[k];
+          } else {
+            copy(frame, pending.carried[k], results[k]);
+          }
+        }
+        if (frame.part == Frame::Part::then_branch) {
+          pending.statement.blocks[0] = std::move(frame.statements);
+          std::vector<std::uint32_t> targets = pending.carried;
+          for (std::size_t k = 0; k < targets.size(); ++k)
+            if (is_tape(graph, graph.results[k])) targets[k] = unset;
+          enter(node.attributes.graph("else"), Frame::Part::else_branch, frame.owner, arguments_.back(), parent.polls);
+          prepare_results(targets);
+          return;
+        }
+        pending.statement.blocks[1] = std::move(frame.statements);
+        break;
+    }
+    parent.statements.push_back(std::move(pending.statement));
+    pending_.pop_back();
+    arguments_.pop_back();
+  }
+
+  /// The next values become the carried ones, all at once: a next value that is another carried buffer, overwritten before it is read, goes through a temporary.
+  void carry(Frame& frame, const Graph& graph, const std::vector<std::uint32_t>& carried, std::vector<std::uint32_t> next) {
+    for (std::size_t k = 0; k < carried.size(); ++k) {
+      if (is_tape(graph, graph.results[k]) || next[k] == carried[k]) continue;
+      const auto other = std::find(carried.begin(), carried.end(), next[k]);
+      if (other == carried.end() || is_tape(graph, graph.results[static_cast<std::size_t>(other - carried.begin())])) continue;
+      const Type& type = graph.type(graph.results[k]);
+      const std::uint32_t temporary = buffer("", type.dtype, type.dims, Storage::arena);
+      copy(frame, temporary, next[k]);
+      next[k] = temporary;
+    }
+    for (std::size_t k = 0; k < carried.size(); ++k)
+      if (!is_tape(graph, graph.results[k])) copy(frame, carried[k], next[k]);
+  }
+
+  struct Copy {
+    std::uint32_t target;
+    ValueId source;
+  };
+
+  const Module& module_;
+  const CpuTarget& target_;
+  ir::Program program_;
+  std::set<std::string> names_;
+  std::map<ir::LocationId, ir::LocationId> locations_;
+  std::vector<std::uint32_t> program_variable_, storage_, shadow_;
+  std::vector<std::uint32_t> place_;
+  std::vector<Copy> output_copies_, shadow_copies_;
+  std::map<GraphId, std::uint32_t> kernel_of_graph_;
+  std::map<std::string, std::uint32_t> kernel_of_text_;
+  std::vector<Frame> frames_;
+  std::vector<Pending> pending_;
+  std::vector<std::vector<std::uint32_t>> arguments_;
+};
+
+}  // namespace
+
+ir::Program plan_program(const ir::Module& module, const CpuTarget& target) { return Planner(module, target).run(); }
+
+}  // namespace kiln::passes
