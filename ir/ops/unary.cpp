@@ -193,9 +193,15 @@ ScalarId element_sign(ScalarBuilder& b, const Node&, std::size_t, std::span<cons
   return b.apply(LoopOp::select, dtype, {b.compare(Comparison::gt, x, zero), b.constant(Literal::of(dtype, 1)), negative});
 }
 
+/// Both steps in f32 for f16 and bf16, which round once per op.
 ScalarId element_rsqrt(ScalarBuilder& b, const Node&, std::size_t, std::span<const Dim> index) {
   const DType dtype = b.result_type().dtype;
-  return b.apply(LoopOp::divide, dtype, {b.constant(Literal::of(dtype, 1)), b.apply(LoopOp::sqrt, dtype, {b.operand(0, index)})});
+  const bool half = dtype == DType::f16 || dtype == DType::bf16;
+  const DType wide = half ? DType::f32 : dtype;
+  const ScalarId x = b.operand(0, index);
+  const ScalarId root = b.apply(LoopOp::sqrt, wide, {half ? b.apply(LoopOp::convert, wide, {x}) : x});
+  const ScalarId result = b.apply(LoopOp::divide, wide, {b.constant(Literal::of(wide, 1)), root});
+  return half ? b.apply(LoopOp::convert, dtype, {result}) : result;
 }
 
 ScalarId element_is_finite(ScalarBuilder& b, const Node&, std::size_t, std::span<const Dim> index) {
@@ -339,7 +345,7 @@ constinit const OpInfo OpEntry<Op::round_nearest_even>::info = {
 template <>
 constinit const OpInfo OpEntry<Op::exp>::info = {
     .name = "exp",
-    .doc = "e^x.",
+    .doc = "e^x: 0 at -inf, inf at inf.",
     .min_operands = 1,
     .max_operands = 1,
     .dtypes = floats,

@@ -138,7 +138,7 @@ TEST(Evaluate, FunctionsAtTheEdges) {
   EXPECT_EQ(at(Op::rsqrt, 0), inf);
   EXPECT_EQ(at(Op::rsqrt, -0.0), -inf);
   EXPECT_EQ(at(Op::rsqrt, inf), 0);
-  EXPECT_EQ(at(Op::cbrt, -27), -3);
+  EXPECT_DOUBLE_EQ(at(Op::cbrt, -27), -3);
   EXPECT_EQ(at(Op::tanh, inf), 1);
   EXPECT_EQ(at(Op::logistic, -inf), 0);
   EXPECT_EQ(at(Op::logistic, 0), 0.5);
