@@ -4,9 +4,7 @@
 // one on nothing may fail, and because each must wait for the last reader of the variable that it overwrites. Readers before writers can make
 // a cycle (two variables that swap); then one of the variables is double-buffered instead: its new value goes to its shadow, and a commit at the very end swaps the two.
 //
-// In place. A tail kernel may write into the variable that it reads when it reads each element only where it writes it: every use of the parameter in the
-// kernel's body leads to results through element-wise ops alone (in a contraction: in the epilogue). The schedules promise to load such an element before they
-// store it.
+// In place. A tail kernel may write into the variable that it reads when its loops load each element only before they store it (passes/plan_in_place.cpp).
 //
 // Values that no tail kernel makes (a feed, another variable, a value with other users) are written or copied to the shadow before the tail.
 //
@@ -14,6 +12,7 @@
 // its results straight into the buffers of the cond's results. Tapes are used linearly, so a tape value is just the index of its tape. Frames on an
 // explicit stack stand for nested regions.
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <queue>
 #include <set>
@@ -23,6 +22,7 @@
 #include "ir/loop_text.h"
 #include "ir/op.h"
 #include "passes/passes.h"
+#include "passes/plan_in_place.h"
 #include "passes/plan_memory.h"
 
 namespace kiln::passes {
@@ -58,26 +58,12 @@ struct MainPlan {
   std::set<std::uint32_t> shadowed;   ///< variables (indices in the module) that are double-buffered
 };
 
-/// May result `r` of the kernel share memory with the parameter that its operand `operand` is bound to? See the top of this file.
-bool may_alias(const Module& module, const Node& kernel, std::size_t operand) {
-  const Graph& body = module.graph(kernel.attributes.graph("body"));
-  const std::string& kind = kernel.attributes.text("kind");
-  if (kind != "map" && kind != "contraction") return false;
-  std::vector<bool> reached(body.value_count(), false);
-  reached[body.parameters[operand]] = true;
-  const Dims& dims = body.type(body.parameters[operand]).dims;
-  for (NodeId i = 0; i < body.node_count(); ++i) {
-    const Node& node = body.node(i);
-    if (std::none_of(node.operands.begin(), node.operands.end(), [&](ValueId v) { return reached[v]; })) continue;
-    if (!ir::info(node.op).elementwise || !(body.type(node.first_result).dims == dims)) return false;
-    reached[node.first_result] = true;
-  }
-  return true;
-}
+/// The lowered body of a kernel node.
+using KernelFunction = std::function<const ir::Kernel&(GraphId)>;
 
 class MainPlanner {
  public:
-  MainPlanner(const Module& module) : module_(module), graph_(module.main_graph()) {}
+  MainPlanner(const Module& module, KernelFunction kernel) : module_(module), graph_(module.main_graph()), kernel_(std::move(kernel)) {}
 
   MainPlan run() {
     collect();
@@ -126,18 +112,19 @@ class MainPlanner {
     for (const auto& [variable, value] : assigned_) {
       const NodeId writer = graph_.defining_node(value);
       if (!in_tail_[writer] || users_[value].size() != 1) continue;
-      if (reads_elsewhere(writer, variable)) continue;
+      if (reads_elsewhere(writer, variable, value)) continue;
       in_place_[variable] = writer;
     }
   }
 
-  /// Does the kernel read the variable other than at the element that it writes?
-  bool reads_elsewhere(NodeId kernel, std::uint32_t variable) const {
+  /// Does the kernel read the variable other than at the element of `value` that it is about to write?
+  bool reads_elsewhere(NodeId kernel, std::uint32_t variable, ValueId value) const {
     const Node& node = graph_.node(kernel);
     for (std::size_t k = 0; k < node.operands.size(); ++k) {
       const auto found = variable_of_.find(root_of(graph_, node.operands[k]));
       if (found == variable_of_.end() || found->second != variable) continue;
-      if (root_of(graph_, node.operands[k]) != node.operands[k] || !may_alias(module_, node, k)) return true;
+      const auto result = static_cast<ir::BufferId>(node.operands.size() + graph_.result_index(value));
+      if (!may_overwrite(kernel_(node.attributes.graph("body")), static_cast<ir::BufferId>(k), result)) return true;
     }
     return false;
   }
@@ -201,6 +188,7 @@ class MainPlanner {
 
   const Module& module_;
   const Graph& graph_;
+  KernelFunction kernel_;
   std::vector<std::vector<NodeId>> users_;                  // of root values, aliases seen through
   std::map<ValueId, std::uint32_t> variable_of_;
   std::vector<std::pair<std::uint32_t, ValueId>> assigned_;  // variable, root of its new value
@@ -218,7 +206,7 @@ class Planner {
 
   ir::Program run() {
     program_.name = module_.main_graph().name;
-    const MainPlan plan = MainPlanner(module_).run();
+    const MainPlan plan = MainPlanner(module_, [&](GraphId body) -> const ir::Kernel& { return lowered(body); }).run();
     declare_ports();
     declare_variables(plan);
     choose_main_places();
@@ -232,11 +220,19 @@ class Planner {
 
   // ---- what the program is given and gives ---------------------------------------------------------------------------
 
+  /// `base`, or with .1, .2 ... when that is taken. `names` counts how often each name was asked for, so many equal ones cost no search.
+  static std::string unique_name(std::map<std::string, int>& names, const std::string& base) {
+    if (names.try_emplace(base, 1).second) return base;
+    std::string name;
+    do name = fmt::format("{}.{}", base, names[base]++);
+    while (!names.try_emplace(name, 1).second);
+    return name;
+  }
+
   std::uint32_t buffer(std::string name, DType dtype, Dims extents, Storage storage, std::uint32_t index = 0) {
     if (name.empty()) name = fmt::format("t{}", program_.buffers.size());
     // Names are unique in a program: the second `h` is h.1.
-    const std::string base = name;
-    for (int n = 1; !names_.insert(name).second; ++n) name = fmt::format("{}.{}", base, n);
+    name = unique_name(names_, name);
     program_.buffers.push_back({std::move(name), dtype, std::move(extents), storage, index, Dim(0)});
     return static_cast<std::uint32_t>(program_.buffers.size() - 1);
   }
@@ -252,16 +248,22 @@ class Planner {
   void declare_ports() {
     const Graph& main = module_.main_graph();
     std::set<std::string> known;
-    for (ValueId p : main.parameters) {
+    std::map<std::string, int> inputs;
+    for (std::size_t i = 0; i < main.parameters.size(); ++i) {
+      const ValueId p = main.parameters[i];
       const Type& type = main.type(p);
-      program_.inputs.push_back({main.value_name(p), type.dtype, type.dims, location(main.definition(p).location)});
+      const std::string& name = main.value_name(p);
+      program_.inputs.push_back({unique_name(inputs, name.empty() ? fmt::format("input{}", i) : name), type.dtype, type.dims, location(main.definition(p).location)});
       for (const Dim& d : type.dims)
         if (const ir::SymbolInfo* info = d.symbol_info(); info != nullptr && known.insert(info->name).second)
           program_.symbols.push_back(std::make_shared<ir::SymbolInfo>(*info));
     }
-    for (ValueId r : main.results) {
+    std::map<std::string, int> outputs;
+    for (std::size_t o = 0; o < main.results.size(); ++o) {
+      const ValueId r = main.results[o];
       const Type& type = main.type(r);
-      program_.outputs.push_back({main.value_name(r), type.dtype, type.dims, location(main.definition(r).location)});
+      const std::string& name = main.value_name(r);
+      program_.outputs.push_back({unique_name(outputs, name.empty() ? fmt::format("result{}", o) : name), type.dtype, type.dims, location(main.definition(r).location)});
     }
     require_fed(known);
   }
@@ -325,7 +327,7 @@ class Planner {
     }
     for (std::size_t o = 0; o < main.results.size(); ++o) {
       const ir::ProgramPort& port = program_.outputs[o];
-      const std::uint32_t out = buffer(port.name.empty() ? fmt::format("result{}", o) : port.name, port.dtype, port.dims, Storage::output, static_cast<std::uint32_t>(o));
+      const std::uint32_t out = buffer(port.name, port.dtype, port.dims, Storage::output, static_cast<std::uint32_t>(o));
       const ValueId root = root_of(main, main.results[o]);
       if (main.definition(root).op == Op::kernel && place_[root] == unset) place_[root] = out;
       else output_copies_.push_back({out, root});
@@ -481,14 +483,22 @@ class Planner {
     frame.statements.push_back(std::move(call));
   }
 
+  const ir::Kernel& lowered(GraphId body) {
+    const auto [entry, fresh] = lowered_.try_emplace(body);
+    if (fresh) {
+      entry->second = lower_kernel(module_, body, target_);
+      expand_math(entry->second);
+    }
+    return entry->second;
+  }
+
   std::uint32_t kernel_of(GraphId body) {
     const auto found = kernel_of_graph_.find(body);
     if (found != kernel_of_graph_.end()) return found->second;
-    ir::Kernel kernel = lower_kernel(module_, body, target_);
-    expand_math(kernel);
+    const ir::Kernel& kernel = lowered(body);
     // Different graphs can come down to the same loops.
     const auto [same, fresh] = kernel_of_text_.emplace(ir::canonical_text(kernel), static_cast<std::uint32_t>(program_.kernels.size()));
-    if (fresh) program_.kernels.push_back(std::move(kernel));
+    if (fresh) program_.kernels.push_back(kernel);
     kernel_of_graph_[body] = same->second;
     return same->second;
   }
@@ -622,8 +632,9 @@ class Planner {
   void carry(Frame& frame, const Graph& graph, const std::vector<std::uint32_t>& carried, std::vector<std::uint32_t> next) {
     for (std::size_t k = 0; k < carried.size(); ++k) {
       if (is_tape(graph, graph.results[k]) || next[k] == carried[k]) continue;
-      const auto other = std::find(carried.begin(), carried.end(), next[k]);
-      if (other == carried.end() || is_tape(graph, graph.results[static_cast<std::size_t>(other - carried.begin())])) continue;
+      bool overwritten = false;
+      for (std::size_t other = 0; other < carried.size(); ++other) overwritten |= carried[other] == next[k] && !is_tape(graph, graph.results[other]);
+      if (!overwritten) continue;
       const Type& type = graph.type(graph.results[k]);
       const std::uint32_t temporary = buffer("", type.dtype, type.dims, Storage::arena);
       copy(frame, temporary, next[k]);
@@ -641,11 +652,12 @@ class Planner {
   const Module& module_;
   const CpuTarget& target_;
   ir::Program program_;
-  std::set<std::string> names_;
+  std::map<std::string, int> names_;   // of buffers
   std::map<ir::LocationId, ir::LocationId> locations_;
   std::vector<std::uint32_t> program_variable_, storage_, shadow_;
   std::vector<std::uint32_t> place_;
   std::vector<Copy> output_copies_, shadow_copies_;
+  std::map<GraphId, ir::Kernel> lowered_;
   std::map<GraphId, std::uint32_t> kernel_of_graph_;
   std::map<std::string, std::uint32_t> kernel_of_text_;
   std::vector<Frame> frames_;

@@ -1,0 +1,11 @@
+// Which results of a kernel may share memory with one of its parameters: decided on its loops.
+#pragma once
+
+#include "ir/loop.h"
+
+namespace kiln::passes {
+
+/// May the kernel run with the input buffer `parameter` and the output buffer `result` on the same memory? Yes only where the loops show it: see plan_in_place.cpp.
+bool may_overwrite(const ir::Kernel& kernel, ir::BufferId parameter, ir::BufferId result);
+
+}  // namespace kiln::passes
