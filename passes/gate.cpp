@@ -99,9 +99,11 @@ void run_passes(Module& module, const std::vector<std::string>& names, const Pip
   Gate gate{options, result};
   for (const std::string& name : names) {
     const auto pass = std::find_if(std::begin(tensor_passes), std::end(tensor_passes), [&](const Pass& p) { return name == p.name; });
-    if (pass == std::end(tensor_passes))
-      throw Error(ErrorCode::invalid_argument, fmt::format("there is no pass named \"{}\"", name), {},
-                  fmt::format("the passes are {}", fmt::join(pass_names().begin(), pass_names().end() - 2, ", ")));
+    if (pass == std::end(tensor_passes)) {
+      std::string known;
+      for (const Pass& p : tensor_passes) known += fmt::format("{}{}", known.empty() ? "" : ", ", p.name);
+      throw Error(ErrorCode::invalid_argument, fmt::format("there is no pass named \"{}\"", name), {}, "the passes are " + known);
+    }
     run_pass(gate, *pass, module);
   }
 }

@@ -39,8 +39,14 @@ bool inline_calls(Module& module) {
         rebuild.keep(n);
         continue;
       }
+      const auto first_new = static_cast<ValueId>(rebuild.graph().value_count());
       const std::vector<ValueId> results = inline_graph(module.graph(body), rebuild.graph(), rebuild.mapped(node.operands), &effects);
-      for (std::uint32_t i = 0; i < node.result_count; ++i) rebuild.replace(node.first_result + i, results[i]);
+      for (std::uint32_t i = 0; i < node.result_count; ++i) {
+        const std::string& name = rebuild.old().value_name(node.first_result + i);
+        // The caller's name says more than the callee's; a value that only passed through keeps its own.
+        if (!name.empty() && results[i] >= first_new) rebuild.graph().set_value_name(results[i], name);
+        rebuild.replace(node.first_result + i, results[i]);
+      }
     }
     rebuild.finish();
   }

@@ -184,6 +184,25 @@ ValueId compare(Match& m) {
   return m.builder.splat(direction == "eq" || direction == "le" || direction == "ge", m.type);  // integers: x <= x
 }
 
+/// x > c or x != x, for a number c: not (x <= c), which is true for NaN too. This is the mask of the gradient of maximum, so of every relu.
+ValueId ordered_or_nan(Match& m) {
+  if (m.node.op != Op::logical_or) return none;
+  for (int side = 0; side < 2; ++side) {
+    const Node* order = m.operand_if(side, Op::compare);
+    const Node* nan = m.operand_if(1 - side, Op::compare);
+    if (!order || !nan || nan->attributes.text("direction") != "ne" || nan->operands[0] != nan->operands[1] || order->operands[0] != nan->operands[0])
+      continue;
+    const ValueId x = order->operands[0], c = order->operands[1];
+    const std::optional<Array> scalar = m.splat(c);
+    if (!scalar || !is_floating(scalar->dtype()) || std::isnan(element_as_double(*scalar, 0))) continue;
+    constexpr Comparison opposite[] = {Comparison::ne, Comparison::eq, Comparison::ge, Comparison::gt, Comparison::le, Comparison::lt};
+    const Comparison direction = *comparison_from_name(order->attributes.text("direction"));
+    if (direction == Comparison::eq || direction == Comparison::ne) continue;
+    return m.builder.create(Op::logical_not, {m.builder.compare(opposite[static_cast<std::size_t>(direction)], x, c)});
+  }
+  return none;
+}
+
 ValueId select(Match& m) {
   if (m.node.op != Op::select) return none;
   const ValueId mask = m.operand(0), a = m.operand(1), b = m.operand(2);
@@ -212,7 +231,7 @@ ValueId below_broadcasts(Match& m) {
 }
 
 constexpr Rule rules[] = {add,   subtract, multiply, divide,  remainder, power,  negate,
-                          abs,   extremum, logic,    shift,   compare,   select, below_broadcasts};
+                          abs,   extremum, logic,    shift,   compare,   ordered_or_nan, select, below_broadcasts};
 
 }  // namespace
 

@@ -80,7 +80,7 @@ class RandomGraph {
     const Type type = builder_.type(a);
     const std::size_t rank = type.rank();
     const bool number = type.dtype != boolean;
-    switch (pick(17)) {
+    switch (pick(18)) {
       case 0:
       case 1:
       case 2:
@@ -171,8 +171,15 @@ class RandomGraph {
         }
         return keep(builder_.pad(a, builder_.scalar(type.dtype, special_number(type.dtype)), low, high, interior));
       }
-      default:
+      case 16:
         if (number) keep(builder_.create(Op::multiply, {builder_.negate(a), like(a)}));
+        return;
+      default:
+        if (number) {
+          const Op op = pick(3) ? Op::multiply : Op::add;
+          const ValueId inner = builder_.create(op, {a, builder_.splat(special_number(type.dtype), type)});
+          keep(builder_.create(op, {inner, builder_.splat(special_number(type.dtype), type)}));
+        }
     }
   }
 
