@@ -27,7 +27,7 @@ namespace {
 
 /// Kernels share a module until it holds about this many LLVM values: enough to make the fixed cost of a module (about 0.5 ms) small, few enough that a program of
 /// several large kernels spreads over the processors.
-constexpr std::int64_t module_values = 1500;
+constexpr std::int64_t module_values = 400;
 
 std::int64_t values_of(const ir::Block& block, const ir::Kernel& kernel) {
   std::int64_t count = 0;

@@ -75,6 +75,9 @@ class KernelEmitter {
   void emit_load(const ir::Instruction& instruction);
   void emit_store(const ir::Instruction& instruction);
   void emit_prefetch(const ir::Instruction& instruction);
+  /// The mask of an access as a scalar or a vector, as it was given; null when every lane is accessed.
+  llvm::Value* mask_of(const ir::Instruction& instruction, int row, int col);
+  llvm::Value* address_if(llvm::Value* mask, llvm::Value* address);
   llvm::Value* load_scalar(const Place& place, int row, std::int64_t position, llvm::Value* mask);
   llvm::Value* load_vector(const Place& place, int row, std::int64_t position, int lanes, llvm::Value* mask);
   void store_scalar(const Place& place, int row, std::int64_t position, llvm::Value* value, llvm::Value* mask);

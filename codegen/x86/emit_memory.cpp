@@ -15,6 +15,9 @@ using llvm::Value;
 
 namespace {
 
+/// Bytes of the zeros that masked-out loads read: the longest vector.
+constexpr std::size_t zero_bytes = 64;
+
 bool is_all_true(const Value* mask) {
   const auto* constant = llvm::dyn_cast<llvm::Constant>(mask);
   return constant && constant->isAllOnesValue();
@@ -85,19 +88,21 @@ void KernelEmitter::guarded(Value* mask, Body&& body) {
   b.SetInsertPoint(after);
 }
 
+/// `address` where the scalar `mask` is true, else that of 64 zero bytes: a masked load without a branch in the middle of a loop's body.
+Value* KernelEmitter::address_if(Value* mask, Value* address) {
+  if (!mask) return address;
+  if (!m_.zeros) {
+    llvm::Type* type = llvm::ArrayType::get(m_.i8, zero_bytes);
+    m_.zeros = new llvm::GlobalVariable(m_.module, type, true, llvm::GlobalValue::PrivateLinkage, llvm::Constant::getNullValue(type), "kiln.zeros");
+    m_.zeros->setAlignment(llvm::Align(64));
+  }
+  return f_->builder.CreateSelect(mask, address, m_.zeros);
+}
+
 Value* KernelEmitter::load_scalar(const Place& place, int row, std::int64_t position, Value* mask) {
-  Builder& b = f_->builder;
   const DType dtype = kernel_.buffers[place.buffer].dtype;
-  llvm::Type* type = memory_type(m_, dtype);
-  Value* address = address_of(place, row, position);
-  if (!mask) return from_memory(b.CreateAlignedLoad(type, address, alignment_of(place, row, position)), dtype);
-  llvm::BasicBlock* before = b.GetInsertBlock();
-  Value* loaded = nullptr;
-  guarded(mask, [&] { loaded = b.CreateAlignedLoad(type, address, alignment_of(place, row, position)); });
-  llvm::PHINode* result = b.CreatePHI(type, 2);
-  result->addIncoming(llvm::Constant::getNullValue(type), before);
-  result->addIncoming(loaded, llvm::cast<llvm::Instruction>(loaded)->getParent());
-  return from_memory(result, dtype);
+  Value* address = address_if(mask, address_of(place, row, position));
+  return from_memory(f_->builder.CreateAlignedLoad(memory_type(m_, dtype), address, alignment_of(place, row, position)), dtype);
 }
 
 Value* KernelEmitter::load_vector(const Place& place, int row, std::int64_t position, int lanes, Value* mask) {
@@ -105,17 +110,20 @@ Value* KernelEmitter::load_vector(const Place& place, int row, std::int64_t posi
   const DType dtype = kernel_.buffers[place.buffer].dtype;
   llvm::Type* scalar = memory_type(m_, dtype);
   llvm::Type* type = with_lanes(scalar, lanes);
+  const bool whole = mask && !mask->getType()->isVectorTy();  // all lanes or none
   if (place.linear && place.vector.is_constant(1)) {
     Value* address = address_of(place, row, position);
     const llvm::Align align = alignment_of(place, row, position);
     if (!mask) return from_memory(b.CreateAlignedLoad(type, address, align), dtype);
-    return from_memory(b.CreateMaskedLoad(type, address, align, mask, llvm::Constant::getNullValue(type)), dtype);
+    if (whole && static_cast<std::size_t>(lanes) * size_of(dtype) <= zero_bytes) return from_memory(b.CreateAlignedLoad(type, address_if(mask, address), align), dtype);
+    return from_memory(b.CreateMaskedLoad(type, address, align, splat_at_definition(mask, lanes), llvm::Constant::getNullValue(type)), dtype);
   }
   if (place.linear && place.vector.is_constant(0)) {
-    Value* any = mask ? b.CreateOrReduce(mask) : nullptr;
+    Value* any = !mask || whole ? mask : b.CreateOrReduce(mask);
     Value* value = splat_at_definition(load_scalar(place, row, position, any), lanes);
-    return mask ? b.CreateSelect(mask, value, llvm::Constant::getNullValue(value->getType())) : value;
+    return mask && !whole ? b.CreateSelect(mask, value, llvm::Constant::getNullValue(value->getType())) : value;
   }
+  if (whole) mask = splat_at_definition(mask, lanes);
   // Per lane. A gather of 16 floats is about as long as 8 scalar loads with their insertions; a masked one saves the branches as well.
   const bool gather = size_of(dtype) >= 4 && lanes >= 8 && m_.target.avx512;
   if (gather || mask) {
@@ -139,14 +147,20 @@ Value* KernelEmitter::load_vector(const Place& place, int row, std::int64_t posi
   return from_memory(result, dtype);
 }
 
+Value* KernelEmitter::mask_of(const ir::Instruction& instruction, int row, int col) {
+  if (!instruction.masked) return nullptr;
+  const ir::RegisterId id = instruction.operands.back();
+  Value* mask = element(id, row, col, type_of(id).lanes);
+  return is_all_true(mask) ? nullptr : mask;
+}
+
 void KernelEmitter::emit_load(const ir::Instruction& instruction) {
   const ir::RegisterType& type = type_of(instruction.results[0]);
   const Place place = place_of(instruction);
   Tile tile;
   for (int row = 0; row < type.rows; ++row) {
     for (int col = 0; col < type.cols; ++col) {
-      Value* mask = instruction.masked ? element(instruction.operands.back(), row, col, type.lanes) : nullptr;
-      if (mask && is_all_true(mask)) mask = nullptr;
+      Value* mask = mask_of(instruction, row, col);
       const std::int64_t position = std::int64_t{col} * type.lanes;
       tile.push_back(type.lanes == 1 ? load_scalar(place, row, position, mask) : load_vector(place, row, position, type.lanes, mask));
     }
@@ -163,9 +177,11 @@ void KernelEmitter::store_scalar(const Place& place, int row, std::int64_t posit
 
 void KernelEmitter::store_vector(const Place& place, int row, std::int64_t position, int lanes, Value* value, Value* mask, bool non_temporal) {
   Builder& b = f_->builder;
+  const bool whole = mask && !mask->getType()->isVectorTy();  // all lanes or none
   if (place.linear && place.vector.is_constant(1)) {
     Value* address = address_of(place, row, position);
     const llvm::Align align = alignment_of(place, row, position);
+    if (whole) return guarded(mask, [&] { b.CreateAlignedStore(value, address, align); });
     if (mask) {
       b.CreateMaskedStore(value, address, align, mask);
       return;
@@ -180,7 +196,7 @@ void KernelEmitter::store_vector(const Place& place, int row, std::int64_t posit
   }
   for (int lane = 0; lane < lanes; ++lane) {
     const auto at = static_cast<std::uint64_t>(lane);
-    store_scalar(place, row, position + lane, b.CreateExtractElement(value, at), mask ? b.CreateExtractElement(mask, at) : nullptr);
+    store_scalar(place, row, position + lane, b.CreateExtractElement(value, at), mask && !whole ? b.CreateExtractElement(mask, at) : mask);
   }
 }
 
@@ -191,8 +207,7 @@ void KernelEmitter::emit_store(const ir::Instruction& instruction) {
   const DType dtype = kernel_.buffers[place.buffer].dtype;
   for (int row = 0; row < type.rows; ++row) {
     for (int col = 0; col < type.cols; ++col) {
-      Value* mask = instruction.masked ? element(instruction.operands.back(), row, col, type.lanes) : nullptr;
-      if (mask && is_all_true(mask)) mask = nullptr;
+      Value* mask = mask_of(instruction, row, col);
       Value* value = to_memory(element(instruction.operands[0], row, col, type.lanes), dtype);
       const std::int64_t position = std::int64_t{col} * type.lanes;
       if (type.lanes == 1) store_scalar(place, row, position, value, mask);

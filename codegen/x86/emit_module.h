@@ -22,6 +22,7 @@ struct ModuleEmitter {
   llvm::Module module;
   const Target& target;
   std::map<std::string, llvm::Function*> helpers;  ///< by name, made on first use
+  llvm::GlobalVariable* zeros = nullptr;           ///< what masked-out loads read, made on first use
   llvm::IntegerType* i1;
   llvm::IntegerType* i8;
   llvm::IntegerType* i32;
