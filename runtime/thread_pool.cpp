@@ -16,7 +16,6 @@
 // bodies see what the caller wrote before, and the caller sees what they wrote.
 #include "runtime/thread_pool.h"
 
-#include <immintrin.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -36,6 +35,15 @@ constexpr auto spin_time = std::chrono::microseconds(30);
 
 std::uint32_t generation(std::uint64_t state) { return static_cast<std::uint32_t>(state >> 32); }
 
+// Tells the processor that this is a waiting loop.
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
 // Calls `done` in a busy loop until it is true (returns true) or the spin time is over.
 template <class Condition>
 bool spin_until(Condition&& done) {
@@ -43,7 +51,7 @@ bool spin_until(Condition&& done) {
   do {
     for (int i = 0; i < 32; ++i) {
       if (done()) return true;
-      _mm_pause();
+      pause();
     }
   } while (std::chrono::steady_clock::now() < end);
   return false;

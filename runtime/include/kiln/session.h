@@ -143,8 +143,8 @@ class CancelToken {
 };
 
 struct RunOptions {
-  /// Time from the call after which the run stops with Error(deadline_exceeded). Looked at between kernels and in loops; compiling, where
-  /// it is needed, is not interrupted.
+  /// Time after which the run stops with Error(deadline_exceeded), waiting for other runs included. Looked at between kernels and in loops.
+  /// Compiling, which a first run does before its time begins, is not interrupted: see Session::prepare().
   std::optional<std::chrono::steady_clock::duration> deadline = std::nullopt;
   std::optional<CancelToken> cancel = std::nullopt;
 };
