@@ -82,19 +82,32 @@ class Functions {
  public:
   Functions(Code& code, const FloatFormat& format) : code_(code), f_(format) {}
 
+  /// x * factor to the nearest integer, as a float and as an integer, for results below 2^(mantissa_bits - 1): adding 1.5 * 2^mantissa_bits leaves the integer in the
+  /// low bits. Cheaper than a conversion, which must saturate. NaN gives NaN and any integer.
+  struct Nearest {
+    Value number, integer;
+  };
+  Nearest nearest_multiple(Value x, double factor) {
+    const Value magic = like(x, 1.5 * (f_.mantissa_bits == 23 ? 0x1p23 : 0x1p52));
+    const Value shifted = fma(x, factor, magic);
+    return {shifted - magic, bitcast(shifted, f_.integer) - bitcast(magic, f_.integer)};
+  }
+
   /// n = round(x / ln 2), r = x - n ln 2; x within [exp_low, exp_high].
-  std::pair<Value, Value> reduce_exp(Value x) {
-    const Value n = nearest(x * (1 / 0.693147180559945309417));
-    const Value r = fma(-n, f_.ln2_low, fma(-n, f_.ln2_high, x));
-    return {n, r};
+  struct ExpParts {
+    Value n, r;   // n as an integer
+  };
+  ExpParts reduce_exp(Value x) {
+    const auto [n, i] = nearest_multiple(x, 1 / 0.693147180559945309417);
+    return {i, fma(-n, f_.ln2_low, fma(-n, f_.ln2_high, x))};
   }
 
   Value power_of_two(Value exponent) { return bitcast(shift_left(exponent + integer(f_.bias), f_.mantissa_bits), f_.real); }
 
   /// p * 2^n in two steps, so that neither factor overflows and a denormal result is rounded once.
   Value scale(Value p, Value n) {
-    const Value i = convert(n, f_.integer), half = shift_right(i, 1);
-    return p * power_of_two(half) * power_of_two(i - half);
+    const Value half = shift_right(n, 1);
+    return p * power_of_two(half) * power_of_two(n - half);
   }
 
   Value exp(Value x) {
@@ -108,7 +121,7 @@ class Functions {
     const auto [n, r] = reduce_exp(minimum(maximum(x, like(x, low)), like(x, f_.exp_high)));
     const Value p = fma(r * r, polynomial(f_.expm1, r), r);
     // 2^n (p + 1) - 1 = 2 (p 2^(n-1) + (2^(n-1) - 1/2)): the power stays finite. Small x, and the zeros' signs, are x itself.
-    const Value s = power_of_two(convert(n, f_.integer) - integer(1));
+    const Value s = power_of_two(n - integer(1));
     const Value result = 2 * fma(p, s, s - 0.5);
     return select(abs(x) < small(), x, result);
   }
@@ -168,7 +181,7 @@ class Functions {
     const Value tiny = a < f_.min_normal;
     const Value bits = bitcast(select(tiny, a * (narrow ? 0x1p24 : 0x1p54), a), f_.integer);
     const Value e = shift_right(bits, f_.mantissa_bits) - integer(f_.bias);
-    const Value q = convert(floor(fma(convert(e, f_.real), 1.0 / 3, like(x, 1.0 / 6))), f_.integer);
+    const Value q = nearest_multiple(convert(e, f_.real) - 1, 1.0 / 3).integer;   // floor(e / 3): the nearest to (e - 1) / 3
     const Value m = bitcast(bits - shift_left(q + q + q, f_.mantissa_bits), f_.real);
     // Relative error 2^-9, cubed by each step of Halley's iteration.
     static constexpr double start[] = {0.627294421, 0.449194133, -0.0837752745, 0.00958385319, -0.000432102766};
@@ -212,10 +225,10 @@ class Functions {
     Value k, r;
   };
   Quadrant reduce_quadrant(Value x) {
-    const Value n = nearest(x * 0.63661977236758134308);
+    const auto [n, k] = nearest_multiple(x, 0.63661977236758134308);
     const Value minus = -n;
     const Value r = fma(minus, f_.half_pi[2], fma(minus, f_.half_pi[1], fma(minus, f_.half_pi[0], x)));
-    return {convert(n, f_.integer), r};
+    return {k, r};
   }
 
   Value sine_of(Value r) {
