@@ -588,7 +588,6 @@ class Fuser {
       if (escapes(m, number)) outputs.push_back(node.first_result);
     }
     for (ValueId v : outputs) body->results.push_back(inside[v]);
-    for (ValueId v : inputs) body->parameters.push_back(inside[v]);
 
     const GraphId body_id = shared_body(std::move(body), c, inside, inputs, outputs);
     std::vector<ValueId> operands;
