@@ -1,8 +1,10 @@
 // canonicalize: one form per meaning, so that other rules need to know one form only.
 //
-//   - lists that are empty are absent; operands of commutative ops stand in order of definition, constants last; compare has its constant on the right
+//   - lists that are empty are absent; operands of commutative ops stand in order of definition, constants last; compare has its constant
+//   on the right
 //   - a constant whose elements are all equal is a broadcast scalar
-//   - ops that do nothing are gone: stop_gradient (gradients have been taken), reshape/transpose/convert/broadcast/slice/pad/reverse/concatenate to the same
+//   - ops that do nothing are gone: stop_gradient (gradients have been taken),
+//   reshape/transpose/convert/broadcast/slice/pad/reverse/concatenate to the same
 //   - chains of reshape, transpose, broadcast_in_dim and convert are one op
 #include <algorithm>
 #include <cstring>
@@ -126,7 +128,8 @@ ValueId transpose_chain(Match& m) {
   return m.builder.transpose(x, std::move(outer));
 }
 
-/// broadcast(broadcast(x, p), q): dim i of x goes to p[i], then to q[p[i]]. An extent that the inner one repeats is 1 in x and is repeated by the outer one.
+/// broadcast(broadcast(x, p), q): dim i of x goes to p[i], then to q[p[i]]. An extent that the inner one repeats is 1 in x and is repeated
+/// by the outer one.
 ValueId broadcast_chain(Match& m) {
   if (m.node.op != Op::broadcast_in_dim) return none;
   const Integers& outer = integers_or_empty(m.node.attributes, "positions");
@@ -162,9 +165,9 @@ ValueId reverse_of_nothing(Match& m) {
   return m.operand(0);
 }
 
-constexpr Rule rules[] = {drop_empty_lists, order_operands,  constant_on_the_right, forget_stop_gradient, splat_constant,     convert_chain,
-                          reshape_chain,    transpose_chain, broadcast_chain,       slice_of_everything,  pad_by_nothing,     concatenate_of_one,
-                          reverse_of_nothing};
+constexpr Rule rules[] = {drop_empty_lists, order_operands,     constant_on_the_right, forget_stop_gradient, splat_constant,
+                          convert_chain,    reshape_chain,      transpose_chain,       broadcast_chain,      slice_of_everything,
+                          pad_by_nothing,   concatenate_of_one, reverse_of_nothing};
 
 }  // namespace
 

@@ -1,6 +1,6 @@
-// Common subexpression elimination by hash-consing: in one sweep each node is looked up among the earlier ones with the same op, operands (already merged), and
-// attributes. Effects, tapes, parameters and recompute clones stay apart. Two reads of a variable in one run see the same value, and two draws of one stream with
-// one counter are the same numbers, so both merge like anything else.
+// Common subexpression elimination by hash-consing: in one sweep each node is looked up among the earlier ones with the same op, operands
+// (already merged), and attributes. Effects, tapes, parameters and recompute clones stay apart. Two reads of a variable in one run see the
+// same value, and two draws of one stream with one counter are the same numbers, so both merge like anything else.
 #include <cstring>
 #include <unordered_map>
 

@@ -1,9 +1,9 @@
 // Dead code elimination across regions: the least set of values that the main graph's results and the effects need.
 //
-// Liveness is one worklist over (graph, value) pairs, so it is exact through regions and linear: a result of a call makes the callee's result live, a
-// live parameter makes the operand of every live call live. A carried value of a loop lives when its result, or its value inside the body or the condition,
-// does; so accumulators that feed nothing but themselves disappear. Regions that one node pairs up (both branches, condition and body) keep equal signatures, and so
-// does a graph that several nodes run: what one of them needs is kept for all.
+// Liveness is one worklist over (graph, value) pairs, so it is exact through regions and linear: a result of a call makes the callee's
+// result live, a live parameter makes the operand of every live call live. A carried value of a loop lives when its result, or its value
+// inside the body or the condition, does; so accumulators that feed nothing but themselves disappear. Regions that one node pairs up (both
+// branches, condition and body) keep equal signatures, and so does a graph that several nodes run: what one of them needs is kept for all.
 #include "ir/op.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
@@ -133,7 +133,8 @@ class Liveness {
     }
   }
 
-  /// Parameter i of a region lives: so do what feeds it and its twin in the node's other region, and around a loop the value that comes back.
+  /// Parameter i of a region lives: so do what feeds it and its twin in the node's other region, and around a loop the value that comes
+  /// back.
   void parameter_live(User user, std::uint32_t i) {
     const Node& node = module_.graph(user.graph).node(user.node);
     mark(user.graph, node.operands[node.op == Op::cond ? i + 1 : i]);

@@ -1,7 +1,8 @@
-// fold_constants: what depends on constants alone becomes a constant, computed by the reference evaluator, which is the meaning of every op.
+// fold_constants: what depends on constants alone becomes a constant, computed by the reference evaluator, which is the meaning of every
+// op.
 //
-// A broadcast of a scalar and an iota are smaller as they are; they stay, but count as known for what is computed from them. Large literals are
-// not computed with: the program would carry the result, and the reference is slow.
+// A broadcast of a scalar and an iota are smaller as they are; they stay, but count as known for what is computed from them. Large literals
+// are not computed with: the program would carry the result, and the reference is slow.
 #include "ir/op.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
@@ -50,7 +51,8 @@ bool fits(const Shape& shape, DType dtype, std::int64_t max_bytes) {
 }
 
 /// The node's results when all that it depends on is known and small.
-std::optional<std::vector<Array>> evaluate(const Graph& graph, const Node& node, const std::vector<std::optional<Array>>& known, std::int64_t max_bytes) {
+std::optional<std::vector<Array>> evaluate(const Graph& graph, const Node& node, const std::vector<std::optional<Array>>& known,
+                                           std::int64_t max_bytes) {
   if (!is_fixed(graph, node)) return std::nullopt;
   std::vector<Array> operands;
   for (ValueId v : node.operands) {

@@ -33,8 +33,8 @@ void dump(Gate& gate, const std::string& name, const std::string& text) {
 
 void check_round_trip(const std::string& stage, const std::string& first, const std::string& second) {
   if (first != second)
-    throw InternalError(fmt::format("after {}: the text does not read back as it was printed\n---- printed\n{}---- read back and printed\n{}", stage, first,
-                                    second));
+    throw InternalError(fmt::format(
+        "after {}: the text does not read back as it was printed\n---- printed\n{}---- read back and printed\n{}", stage, first, second));
 }
 
 namespace {

@@ -1,5 +1,5 @@
-// The gate that every pass goes through: it skips by name, times, dumps what changed, verifies, and checks that the text reads back as it was
-// written. And the table of the passes, by which the gate, tools and tests know them.
+// The gate that every pass goes through: it skips by name, times, dumps what changed, verifies, and checks that the text reads back as it
+// was written. And the table of the passes, by which the gate, tools and tests know them.
 #pragma once
 
 #include <chrono>
@@ -22,7 +22,8 @@ inline constexpr Pass inlining{"inline_calls", [](ir::Module& module, PipelineRe
 inline constexpr Pass canonical{"canonicalize", [](ir::Module& module, PipelineResult&) { return canonicalize(module); }};
 inline constexpr Pass folding{"fold_constants", [](ir::Module& module, PipelineResult&) { return fold_constants(module); }};
 inline constexpr Pass algebra{"simplify", [](ir::Module& module, PipelineResult&) { return simplify(module); }};
-inline constexpr Pass merging{"common_subexpressions", [](ir::Module& module, PipelineResult&) { return eliminate_common_subexpressions(module); }};
+inline constexpr Pass merging{"common_subexpressions",
+                              [](ir::Module& module, PipelineResult&) { return eliminate_common_subexpressions(module); }};
 inline constexpr Pass fusion{"fuse", [](ir::Module& module, PipelineResult& result) { return fuse(module, &result.fusion_log); }};
 inline constexpr const char* loops_stage = "loops";
 inline constexpr const char* program_stage = "program";
@@ -33,7 +34,7 @@ inline constexpr Pass tensor_passes[] = {dead_code, gradients, inlining, canonic
 struct Gate {
   const PipelineOptions& options;
   PipelineResult& result;
-  int stage = 0;   ///< number of the next dump
+  int stage = 0;  ///< number of the next dump
 };
 
 /// Runs one pass; true when it changed the module. Throws InternalError naming the pass when it, or a check after it, fails.
@@ -51,7 +52,8 @@ void dump(Gate& gate, const std::string& name, const std::string& text);
 void check_round_trip(const std::string& stage, const std::string& first, const std::string& second);
 double milliseconds_since(std::chrono::steady_clock::time_point start);
 
-/// plan_program through the gate: times, dumps and checks its kernels and statements; their text is in the result when the pipeline stops there.
+/// plan_program through the gate: times, dumps and checks its kernels and statements; their text is in the result when the pipeline stops
+/// there.
 void run_planning(Gate& gate, const ir::Module& module);
 
 }  // namespace kiln::passes

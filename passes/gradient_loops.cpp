@@ -2,16 +2,17 @@
 //
 // A loop x' = f(x, p), run n times, has the cotangents
 //     x_k* = (df/dx)(x_k, p)^T x_(k+1)*        p* = sum over k of (df/dp)(x_k, p)^T x_(k+1)*
-// so a second loop walks k = n-1 ... 0 and needs each x_k. The forward loop is copied with tapes among its carried values: at the end of each iteration it pushes
-// the values that the step backward needs, and it counts its iterations. The backward loop pops them, in reverse. What is pushed are those carried values on which
-// the step depends (from which it recomputes the rest of the iteration), and results of contractions, as those cost more to recompute than to keep;
-// never what the step does not use. The cotangents of captured values are summed from the last iteration to the first.
+// so a second loop walks k = n-1 ... 0 and needs each x_k. The forward loop is copied with tapes among its carried values: at the end of
+// each iteration it pushes the values that the step backward needs, and it counts its iterations. The backward loop pops them, in reverse.
+// What is pushed are those carried values on which the step depends (from which it recomputes the rest of the iteration), and results of
+// contractions, as those cost more to recompute than to keep; never what the step does not use. The cotangents of captured values are
+// summed from the last iteration to the first.
 //
 //     x, tapes, n  = while_loop(x, tape_new..., 0, p)      condition(x, p):  as before      body: f, push, n + 1
 //     x*, p*       = while_loop(n, tapes, x*, 0, p)        condition: n > 0                 body: pop, step, p* + dp, n - 1
 //
-// Both are ordinary loops over ordinary values, so they can be differentiated again: tapes are carried values whose cotangents are tapes, a push is
-// the reverse of a pop, and a loop that pops saves what it popped on tapes of its own, since it cannot pop twice.
+// Both are ordinary loops over ordinary values, so they can be differentiated again: tapes are carried values whose cotangents are tapes, a
+// push is the reverse of a pop, and a loop that pops saves what it popped on tapes of its own, since it cannot pop twice.
 #include <fmt/format.h>
 
 #include "ir/op.h"
@@ -47,9 +48,7 @@ ValueId new_tape(Builder& builder, const Type& type, const Attributes& loop) {
 /// Copies `from`, with `extra` parameters of the given types between the carried and the captured ones; returns the extra parameters.
 std::vector<ValueId> copy_with_parameters(const Graph& from, std::size_t carried, std::span<const Type> extra, Graph& to, ValueMap& map) {
   std::vector<ValueId> added;
-  const auto copy = [&](ValueId v) {
-    map[v] = to.add_parameter(from.type(v), from.value_name(v), from.definition(v).location);
-  };
+  const auto copy = [&](ValueId v) { map[v] = to.add_parameter(from.type(v), from.value_name(v), from.definition(v).location); };
   for (std::size_t i = 0; i < carried; ++i) copy(from.parameters[i]);
   for (const Type& type : extra) added.push_back(to.add_parameter(type));
   for (std::size_t i = carried; i < from.parameters.size(); ++i) copy(from.parameters[i]);
@@ -61,7 +60,8 @@ std::vector<ValueId> copy_with_parameters(const Graph& from, std::size_t carried
 
 }  // namespace
 
-TapedLoop copy_with_tapes(GradientState& state, const Graph& source, NodeId id, const DerivativeRequest& request, Builder& builder, ValueMap& map) {
+TapedLoop copy_with_tapes(GradientState& state, const Graph& source, NodeId id, const DerivativeRequest& request, Builder& builder,
+                          ValueMap& map) {
   Module& module = state.module;
   const Node& loop = source.node(id);
   const std::size_t carried = loop.result_count;
@@ -183,9 +183,8 @@ void reverse_loop(ReverseSweep& sweep, NodeId id) {
     results.push_back(i < seeds ? cotangents[i] : inside.add(given[sums + i - seeds], cotangents[i]));
   body.results = std::move(results);
 
-  Attributes attributes{{"carried", static_cast<std::int64_t>(backward_carried)},
-                        {"condition", GraphRef{condition_id}},
-                        {"body", GraphRef{body_id}}};
+  Attributes attributes{
+      {"carried", static_cast<std::int64_t>(backward_carried)}, {"condition", GraphRef{condition_id}}, {"body", GraphRef{body_id}}};
   if (loop.attributes.find("max_trip_count")) attributes = attributes.with("max_trip_count", loop.attributes.integer("max_trip_count"));
   const std::vector<ValueId> backward = builder.create_many(Op::while_loop, std::move(operands), std::move(attributes));
   for (std::size_t i = 0; i < receivers.size(); ++i) add_cotangent(sweep, receivers[i], backward[1 + taped.tapes.size() + i]);

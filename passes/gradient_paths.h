@@ -1,10 +1,11 @@
 // Which values lie on a differentiable path: activity analysis across regions.
 //
-// A value is *active* when a floating value that somebody differentiates with respect to reaches it, and *useful* when it reaches the value that is
-// differentiated. Only values that are both get cotangents. An op passes dependence from each floating operand to each floating result; integers and
-// bool cut it, stop_gradient cuts it. cond, while_loop, call and composite (without a backward graph of its own) pass it as their regions do, so each
-// region is summarised: these parameters reach those results. Summaries are kept by region and question, and computed with an explicit stack of
-// sweeps, so nesting costs no recursion. A loop asks again until its carried values stop changing, at most once per carried value.
+// A value is *active* when a floating value that somebody differentiates with respect to reaches it, and *useful* when it reaches the value
+// that is differentiated. Only values that are both get cotangents. An op passes dependence from each floating operand to each floating
+// result; integers and bool cut it, stop_gradient cuts it. cond, while_loop, call and composite (without a backward graph of its own) pass
+// it as their regions do, so each region is summarised: these parameters reach those results. Summaries are kept by region and question,
+// and computed with an explicit stack of sweeps, so nesting costs no recursion. A loop asks again until its carried values stop changing,
+// at most once per carried value.
 #pragma once
 
 #include <map>

@@ -112,7 +112,7 @@ GradientProblem missing_dependence(const Module& module, const Graph& graph, Val
     for (std::uint32_t i = 0; i < node.result_count; ++i)
       floating = floating || (related[node.first_result + i] && is_differentiable(graph.type(node.first_result + i)));
     if (floating && node.op != Op::stop_gradient) continue;
-    const std::string_view reason = node.op == Op::stop_gradient          ? "it is there to cut the path"
+    const std::string_view reason = node.op == Op::stop_gradient         ? "it is there to cut the path"
                                     : !info(node.op).no_gradient.empty() ? info(node.op).no_gradient
                                                                          : "its result is no floating tensor";
     const std::string place = node.location == 0 ? "" : fmt::format(" at {}", to_string(module.location(node.location)));
@@ -129,7 +129,7 @@ GradientProblem missing_dependence(const Module& module, const Graph& graph, Val
 struct Visit {
   DerivativeRequest request;
   std::size_t parent = SIZE_MAX;
-  NodeId node = none;   ///< of the parent
+  NodeId node = none;  ///< of the parent
 };
 
 }  // namespace
@@ -185,10 +185,10 @@ std::optional<GradientProblem> find_gradient_problem(const Module& module, Graph
           break;
         }
       const std::string place = node.location == 0 ? "" : fmt::format(" at {}", to_string(module.location(node.location)));
-      return GradientProblem{blamed,
-                             fmt::format("{}{} has no gradient: {}\n  on the path {}", info(node.op).name, place, info(node.op).no_gradient,
-                                         join_path(steps)),
-                             "stop_gradient() on its operand treats it as a constant"};
+      return GradientProblem{
+          blamed,
+          fmt::format("{}{} has no gradient: {}\n  on the path {}", info(node.op).name, place, info(node.op).no_gradient, join_path(steps)),
+          "stop_gradient() on its operand treats it as a constant"};
     }
   }
   return std::nullopt;

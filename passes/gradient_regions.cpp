@@ -42,7 +42,8 @@ void copy_forward(ReverseSweep& sweep, const DerivativeRequest& request, Derivat
     if (request.step && source.type(parameter).kind == Type::Kind::tape) continue;
     internal_check(source.type(parameter).kind == Type::Kind::tensor, "tapes are carried by loops and are not passed to calls or branches");
     derivative.parameters.push_back(i);
-    sweep.map[parameter] = target.add_parameter(source.type(parameter), source.value_name(parameter), source.definition(parameter).location);
+    sweep.map[parameter] =
+        target.add_parameter(source.type(parameter), source.value_name(parameter), source.definition(parameter).location);
   }
   const auto save = [&](ValueId value) {
     derivative.saved.push_back(value);
@@ -85,7 +86,8 @@ Derivative make_derivative(GradientState& state, const DerivativeRequest& reques
   const Graph& source = module.graph(request.graph);
   Graph& target = module.graph(derivative.graph);
   const std::size_t values = source.value_count();
-  ReverseSweep sweep{state, source, Builder(module, derivative.graph), std::move(path), ValueMap(values, none), std::vector<ValueId>(values, none), {}};
+  ReverseSweep sweep{
+      state, source, Builder(module, derivative.graph), std::move(path), ValueMap(values, none), std::vector<ValueId>(values, none), {}};
   copy_forward(sweep, request, derivative);
   std::vector<ValueId> seeds;
   for (ValueId v : chosen(source.results, request.seeds))
@@ -120,7 +122,8 @@ void reverse_with_backward(ReverseSweep& sweep, const Node& node) {
   }
   for (std::uint32_t i = 0; i < node.result_count; ++i) arguments.push_back(sweep.map[node.first_result + i]);
   for (std::uint32_t i = 0; i < node.result_count; ++i) arguments.push_back(cotangent_or_zeros(sweep, node.first_result + i));
-  add_all(sweep, floating, sweep.builder.create_many(Op::call, std::move(arguments), {{"body", GraphRef{node.attributes.graph("backward")}}}));
+  add_all(sweep, floating,
+          sweep.builder.create_many(Op::call, std::move(arguments), {{"body", GraphRef{node.attributes.graph("backward")}}}));
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // expand_gradients: replaces every `gradients` node by reverse-mode differentiation. The theory is in gradients.h.
 //
-// Graphs are treated after those they refer to, and the nodes of one in order, so a gradients node sees only expanded code: nested gradients
-// are expanded innermost first, and any order comes of itself. Where the path goes through loops, the graph is copied with those loops recording
-// tapes, so that the forward loop still runs once.
+// Graphs are treated after those they refer to, and the nodes of one in order, so a gradients node sees only expanded code: nested
+// gradients are expanded innermost first, and any order comes of itself. Where the path goes through loops, the graph is copied with those
+// loops recording tapes, so that the forward loop still runs once.
 #include "passes/gradients.h"
 
 #include <fmt/format.h>

@@ -1,9 +1,10 @@
 // Inside of expand_gradients (passes/passes.h): what gradients.cpp, gradient_regions.cpp and gradient_loops.cpp share.
 //
-// The theory is reverse mode. A sweep walks the nodes on the path from the values differentiated with respect to (wrt) to the differentiated value y, last
-// first. Each value on the path has a cotangent, dy/dvalue, which is the sum of what its users contribute, in the order in which the sweep meets
-// them: reverse node order, then the order in which a rule adds, so sums have a fixed order. An op's rule turns the cotangents of its results into
-// contributions to its operands; it is the table's `gradient`, except for the ops that hold regions or move tapes:
+// The theory is reverse mode. A sweep walks the nodes on the path from the values differentiated with respect to (wrt) to the
+// differentiated value y, last first. Each value on the path has a cotangent, dy/dvalue, which is the sum of what its users contribute, in
+// the order in which the sweep meets them: reverse node order, then the order in which a rule adds, so sums have a fixed order. An op's
+// rule turns the cotangents of its results into contributions to its operands; it is the table's `gradient`, except for the ops that hold
+// regions or move tapes:
 //
 //   call, composite   a call of the derivative of the body (or of the composite's own backward graph)
 //   cond              a cond on the same predicate, of the derivatives of both branches
@@ -11,8 +12,8 @@
 //   tape_push         its cotangent is a pop; that of tape_pop is a push: so loops that came from gradients differentiate like any other
 //   assign            yields its operand, so the cotangent passes
 //
-// The *derivative* of a graph takes the graph's parameters and cotangents of some results, and returns cotangents of some parameters. It contains a
-// copy of the forward nodes: branches and calls recompute, which CSE undoes where both end up in one graph.
+// The *derivative* of a graph takes the graph's parameters and cotangents of some results, and returns cotangents of some parameters. It
+// contains a copy of the forward nodes: branches and calls recompute, which CSE undoes where both end up in one graph.
 #pragma once
 
 #include <map>
@@ -36,7 +37,8 @@ struct DerivativeRequest {
   }
 };
 
-/// Its parameters are, in order: parameters of the graph, saved values, cotangents of the seeds. Its results: cotangents of the wanted parameters.
+/// Its parameters are, in order: parameters of the graph, saved values, cotangents of the seeds. Its results: cotangents of the wanted
+/// parameters.
 struct Derivative {
   ir::GraphId graph = ir::none;
   std::vector<std::size_t> parameters;  ///< which parameters of the graph it takes: all, but a step takes no tapes
@@ -54,21 +56,21 @@ struct GradientState {
 /// A loop that was copied with tapes, and what its backward loop starts from.
 struct TapedLoop {
   DerivativeRequest step;
-  std::vector<std::size_t> popped;   ///< per tape: which parameter of the step it feeds
-  std::vector<ir::ValueId> tapes;    ///< after the loop
+  std::vector<std::size_t> popped;  ///< per tape: which parameter of the step it feeds
+  std::vector<ir::ValueId> tapes;   ///< after the loop
   ir::ValueId trip_count = ir::none;
 };
 
-/// One reverse sweep over (the first nodes of) `source`; cotangents are built in the builder's graph, which holds copies of the source's values, or
-/// is the source.
+/// One reverse sweep over (the first nodes of) `source`; cotangents are built in the builder's graph, which holds copies of the source's
+/// values, or is the source.
 struct ReverseSweep {
   GradientState& state;
   const ir::Graph& source;
   ir::Builder builder;
-  Bits path;                             ///< by source value: active and useful
-  ValueMap map;                          ///< source value -> value in the builder's graph
-  std::vector<ir::ValueId> cotangents;   ///< by source value; none: nothing has flowed into it
-  std::map<ir::NodeId, TapedLoop> loops; ///< the source's loops on the path
+  Bits path;                              ///< by source value: active and useful
+  ValueMap map;                           ///< source value -> value in the builder's graph
+  std::vector<ir::ValueId> cotangents;    ///< by source value; none: nothing has flowed into it
+  std::map<ir::NodeId, TapedLoop> loops;  ///< the source's loops on the path
 };
 
 /// The requests that a node on the path makes: none for an ordinary op.
@@ -103,6 +105,7 @@ void reverse_cond(ReverseSweep& sweep, const ir::Node& node);
 void reverse_loop(ReverseSweep& sweep, ir::NodeId id);
 
 /// Copies a loop so that it also records what its backward loop needs and counts its iterations.
-TapedLoop copy_with_tapes(GradientState& state, const ir::Graph& source, ir::NodeId id, const DerivativeRequest& step, ir::Builder& builder, ValueMap& map);
+TapedLoop copy_with_tapes(GradientState& state, const ir::Graph& source, ir::NodeId id, const DerivativeRequest& step, ir::Builder& builder,
+                          ValueMap& map);
 
 }  // namespace kiln::passes

@@ -24,8 +24,8 @@ PipelineResult run_pipeline(Module module, const PipelineOptions& options) {
   // Nothing but what the run needs: gradients that nobody fetches are not even derived.
   run_pass(gate, dead_code, module);
 
-  // Derivatives in primitives. No rewriting comes before: it could merge values that a user differentiates separately. From here on there are no
-  // gradients nodes, and every value may be rewritten.
+  // Derivatives in primitives. No rewriting comes before: it could merge values that a user differentiates separately. From here on there
+  // are no gradients nodes, and every value may be rewritten.
   run_pass(gate, gradients, module);
   if (stops(gate, gradients, module)) return result;
 
@@ -36,13 +36,14 @@ PipelineResult run_pipeline(Module module, const PipelineOptions& options) {
   run_pass(gate, inlining, module);
   if (stops(gate, inlining, module)) return result;
 
-  // One form per meaning, and less of it. Each pass makes work for the others, so they repeat until none finds any. All of them keep every bit.
+  // One form per meaning, and less of it. Each pass makes work for the others, so they repeat until none finds any. All of them keep every
+  // bit.
   bool changed = true;
   for (int round = 0; changed && round < max_rounds; ++round) {
-    changed = run_pass(gate, canonical, module);        // equal meanings look equal: the rules below know one form only
-    changed |= run_pass(gate, folding, module);         // what depends on constants alone is a constant
-    changed |= run_pass(gate, algebra, module);         // algebra by family: arithmetic, shapes, contractions
-    changed |= run_pass(gate, merging, module);         // no value is computed twice
+    changed = run_pass(gate, canonical, module);  // equal meanings look equal: the rules below know one form only
+    changed |= run_pass(gate, folding, module);   // what depends on constants alone is a constant
+    changed |= run_pass(gate, algebra, module);   // algebra by family: arithmetic, shapes, contractions
+    changed |= run_pass(gate, merging, module);   // no value is computed twice
   }
   for (const Pass& pass : {canonical, folding, algebra, merging})
     if (stops(gate, pass, module)) return result;

@@ -171,7 +171,8 @@ const Node* Match::defined_by(ValueId v, Op op) const {
 std::optional<Array> Match::splat(ValueId v) const {
   const Node* node = &definition(v);
   // canonicalize leaves no longer chain than a broadcast of a reshape, so looking further would only cost time.
-  for (int step = 0; step < 2 && (node->op == Op::broadcast_in_dim || node->op == Op::reshape); ++step) node = &definition(node->operands[0]);
+  for (int step = 0; step < 2 && (node->op == Op::broadcast_in_dim || node->op == Op::reshape); ++step)
+    node = &definition(node->operands[0]);
   if (node->op != Op::constant) return std::nullopt;
   const Array& literal = node->attributes.literal("value");
   if (literal.size() != 1) return std::nullopt;

@@ -1,7 +1,7 @@
 // What the tensor -> tensor passes share: copying nodes, rebuilding a graph in one forward sweep, and a driver for local rewrite rules.
 //
-// No pass edits a graph in place. It moves the old graph aside, walks its nodes in order and appends to a new one, with a map from old to new
-// values. Order is topological, so operands are always mapped before they are used, a pass is linear in the size of the graph, and the
+// No pass edits a graph in place. It moves the old graph aside, walks its nodes in order and appends to a new one, with a map from old to
+// new values. Order is topological, so operands are always mapped before they are used, a pass is linear in the size of the graph, and the
 // result never holds dead ids. Locations, user names and recompute tags travel with the nodes.
 #pragma once
 
@@ -23,10 +23,12 @@ using ValueMap = std::vector<ir::ValueId>;
 ir::NodeId copy_node(const ir::Graph& from, ir::NodeId id, ir::Graph& to, ValueMap& map);
 
 /// The same with other operands, attributes and op (what a rule or pass made of the node), and results of equal number and type.
-ir::NodeId copy_node(const ir::Graph& from, ir::NodeId id, ir::Graph& to, ValueMap& map, std::vector<ir::ValueId> operands, ir::Attributes attributes);
+ir::NodeId copy_node(const ir::Graph& from, ir::NodeId id, ir::Graph& to, ValueMap& map, std::vector<ir::ValueId> operands,
+                     ir::Attributes attributes);
 
-/// Appends the nodes of `from`, with `arguments` in place of its parameters, and returns its results as values of `to`. Leaves out nodes that neither a
-/// result nor, where `effects` (graphs_with_effects) is given, an effect needs; an argument that nothing needs may be ir::none.
+/// Appends the nodes of `from`, with `arguments` in place of its parameters, and returns its results as values of `to`. Leaves out nodes
+/// that neither a result nor, where `effects` (graphs_with_effects) is given, an effect needs; an argument that nothing needs may be
+/// ir::none.
 std::vector<ir::ValueId> inline_graph(const ir::Graph& from, ir::Graph& to, std::span<const ir::ValueId> arguments,
                                       const std::vector<bool>* effects = nullptr);
 
@@ -79,8 +81,8 @@ bool touches_tape(const ir::Graph& graph, const ir::Node& node);
 /// What a rule sees: the new graph so far, and a node whose operands are values of it.
 struct Match {
   ir::Builder& builder;
-  const ir::Node& node;     ///< not yet part of the graph
-  const ir::Type& type;     ///< of its first result
+  const ir::Node& node;  ///< not yet part of the graph
+  const ir::Type& type;  ///< of its first result
 
   ir::ValueId operand(std::size_t i) const { return node.operands[i]; }
   const ir::Type& type_of(ir::ValueId v) const { return builder.type(v); }
@@ -97,9 +99,10 @@ struct Match {
 /// Returns the value that replaces the node's only result, or ir::none to leave the node alone.
 using Rule = ir::ValueId (*)(Match&);
 
-/// Tries the rules in order on each node that has one result, in node order, in every graph. A rule's new nodes are not tried again before the
-/// next sweep. Nodes that become dead, or were, are dropped at the end of each sweep. Sweeps until nothing changes, at most `max_sweeps` times (every rule
-/// must lead to fewer or simpler nodes; the bound keeps two rules that undo each other from running forever). Returns whether anything changed.
+/// Tries the rules in order on each node that has one result, in node order, in every graph. A rule's new nodes are not tried again before
+/// the next sweep. Nodes that become dead, or were, are dropped at the end of each sweep. Sweeps until nothing changes, at most
+/// `max_sweeps` times (every rule must lead to fewer or simpler nodes; the bound keeps two rules that undo each other from running
+/// forever). Returns whether anything changed.
 bool apply_rules(ir::Module& module, std::span<const Rule> rules, int max_sweeps = 16);
 
 }  // namespace kiln::passes

@@ -1,5 +1,6 @@
-// Algebra of contractions. dot_general names the axes that it batches, contracts and keeps, so a transpose of an operand, or of the result, is a matter of
-// names. Products commute and the order of accumulation is that of the contracted axes as listed, which stays; so do the bits.
+// Algebra of contractions. dot_general names the axes that it batches, contracts and keeps, so a transpose of an operand, or of the result,
+// is a matter of names. Products commute and the order of accumulation is that of the contracted axes as listed, which stays; so do the
+// bits.
 #include <algorithm>
 #include <numeric>
 
@@ -27,7 +28,8 @@ struct Roles {
 };
 
 Roles roles_of(const Node& dot, bool right) {
-  return {integers_or_empty(dot.attributes, right ? "rhs_batch" : "lhs_batch"), integers_or_empty(dot.attributes, right ? "rhs_contract" : "lhs_contract")};
+  return {integers_or_empty(dot.attributes, right ? "rhs_batch" : "lhs_batch"),
+          integers_or_empty(dot.attributes, right ? "rhs_contract" : "lhs_contract")};
 }
 
 /// dot_general(transpose(x), y) = dot_general(x, y) with x's own axes, where the axes that are kept stay in order.

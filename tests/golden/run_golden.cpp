@@ -8,8 +8,8 @@
 //
 // Commands:
 //   pass[,pass...]        those passes, verified and read back after each; the output is the module
-//   after STAGE           the whole pipeline up to a stage of run_pipeline, loops and program included; `fuse`, `loops` and `program` alone mean this too
-//   error COMMAND         the command, or with nothing more the parser, throws kiln::Error; the output is its whole message
+//   after STAGE           the whole pipeline up to a stage of run_pipeline, loops and program included; `fuse`, `loops` and `program` alone
+//   mean this too error COMMAND         the command, or with nothing more the parser, throws kiln::Error; the output is its whole message
 //
 // Besides, every module that a file holds runs through the whole tensor part of the pipeline, with its text read back after every pass.
 // KILN_BLESS=1 in the environment writes what came out into the files instead; read the difference before it is committed.
@@ -36,8 +36,8 @@ constexpr std::string_view separator = "// ----\n";
 
 struct GoldenFile {
   fs::path path;
-  std::string command;   ///< without the prefix
-  std::string head;      ///< the comment lines it starts with, RUN included
+  std::string command;  ///< without the prefix
+  std::string head;     ///< the comment lines it starts with, RUN included
   std::string input;
   std::string expected;
 };
@@ -85,12 +85,16 @@ std::string difference(const std::string& expected, const std::string& actual) {
   const std::vector<std::string> a = lines_of(expected), b = lines_of(actual);
   std::vector<std::vector<std::uint32_t>> common(a.size() + 1, std::vector<std::uint32_t>(b.size() + 1));
   for (std::size_t i = a.size(); i-- > 0;)
-    for (std::size_t j = b.size(); j-- > 0;) common[i][j] = a[i] == b[j] ? common[i + 1][j + 1] + 1 : std::max(common[i + 1][j], common[i][j + 1]);
+    for (std::size_t j = b.size(); j-- > 0;)
+      common[i][j] = a[i] == b[j] ? common[i + 1][j + 1] + 1 : std::max(common[i + 1][j], common[i][j + 1]);
   std::vector<std::pair<char, std::string>> edits;
   for (std::size_t i = 0, j = 0; i < a.size() || j < b.size();) {
-    if (i < a.size() && j < b.size() && a[i] == b[j]) edits.emplace_back(' ', a[i]), ++i, ++j;
-    else if (j == b.size() || (i < a.size() && common[i + 1][j] >= common[i][j + 1])) edits.emplace_back('-', a[i++]);
-    else edits.emplace_back('+', b[j++]);
+    if (i < a.size() && j < b.size() && a[i] == b[j])
+      edits.emplace_back(' ', a[i]), ++i, ++j;
+    else if (j == b.size() || (i < a.size() && common[i + 1][j] >= common[i][j + 1]))
+      edits.emplace_back('-', a[i++]);
+    else
+      edits.emplace_back('+', b[j++]);
   }
   constexpr std::size_t around = 3;
   std::string text = "--- expected\n+++ came out\n";
@@ -163,7 +167,8 @@ int main(int argc, char** argv) {
   std::sort(files.begin(), files.end());
   for (const fs::path& path : files) {
     const std::string topic = path.parent_path().filename().string(), name = path.stem().string();
-    testing::RegisterTest(topic.c_str(), name.c_str(), nullptr, nullptr, path.c_str(), 1, [path]() -> testing::Test* { return new GoldenTest(path); });
+    testing::RegisterTest(topic.c_str(), name.c_str(), nullptr, nullptr, path.c_str(), 1,
+                          [path]() -> testing::Test* { return new GoldenTest(path); });
   }
   return RUN_ALL_TESTS();
 }

@@ -245,7 +245,8 @@ graph @outer_step(%h: f64[2], %i: i64[], %w: f64[2], %n: i64[]) -> (%y, %next) {
   for (std::int64_t n : {1, 2, 4}) check_gradients(text, {random_array({2}, random), random_array({2}, random), Array(n)});
 }
 
-// A gradient inside the body of a loop (each iteration is a step of gradient descent), and the gradient of the whole with respect to the start.
+// A gradient inside the body of a loop (each iteration is a step of gradient descent), and the gradient of the whole with respect to the
+// start.
 TEST(Gradients, ThroughALoopThatDescends) {
   check_gradients(R"(
 graph @main(%x: f64[2], %n: i64[]) -> (%loss, %gx) {
@@ -314,7 +315,8 @@ graph @main(%x: f64[2], %z: f64[2], %lonely: f64[]) -> (%loss) {
                                   {"x"});
   ASSERT_TRUE(problem);
   EXPECT_EQ(problem->message,
-            "\"loss\" at model.cpp:14 does not depend on \"x\" in a differentiable way: compare at model.cpp:12 has no gradient (its result is bool)\n"
+            "\"loss\" at model.cpp:14 does not depend on \"x\" in a differentiable way: compare at model.cpp:12 has no gradient (its "
+            "result is bool)\n"
             "  on the path reduce (model.cpp:14) <- convert (model.cpp:13) <- compare (model.cpp:12) <- parameter");
 }
 

@@ -1,4 +1,5 @@
-// Differential test of the rewriting passes: random small graphs, interpreted before and after each pass, must give the same bits (any NaN equals any other).
+// Differential test of the rewriting passes: random small graphs, interpreted before and after each pass, must give the same bits (any NaN
+// equals any other).
 //
 // Graphs are biased towards what rules look for: few constants with special values, chains of shape ops, repeated operands.
 #include <array>
@@ -24,7 +25,8 @@ class RandomGraph {
       }
     const int count = 8 + pick(30);
     for (int i = 0; i < count; ++i) grow();
-    for (int i = 0; i < 4; ++i) builder_.graph().results.push_back(values_[values_.size() - 1 - pick(std::min<int>(12, static_cast<int>(values_.size())))]);
+    for (int i = 0; i < 4; ++i)
+      builder_.graph().results.push_back(values_[values_.size() - 1 - pick(std::min<int>(12, static_cast<int>(values_.size())))]);
     verify(module_);
   }
 
@@ -87,7 +89,8 @@ class RandomGraph {
       case 3:
         if (number) {
           constexpr Op ops[] = {Op::add, Op::subtract, Op::multiply, Op::divide, Op::maximum, Op::minimum, Op::add, Op::multiply};
-          return keep(pick(4) ? builder_.create(ops[pick(std::size(ops))], {a, like(a)}) : builder_.create(ops[pick(std::size(ops))], {like(a), a}));
+          return keep(pick(4) ? builder_.create(ops[pick(std::size(ops))], {a, like(a)})
+                              : builder_.create(ops[pick(std::size(ops))], {like(a), a}));
         } else {
           constexpr Op ops[] = {Op::logical_and, Op::logical_or, Op::logical_xor};
           return keep(builder_.create(ops[pick(3)], {a, like(a)}));

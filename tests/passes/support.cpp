@@ -25,10 +25,12 @@ void check_gradients(const std::string& text, const std::vector<Array>& inputs, 
   const ir::Module module = compiled(text, {"dead_code", "gradients"});
   const std::vector<Array> results = run(module, inputs);
   // The rest of the tensor passes keep every bit, loops and branches included.
-  const ir::Module simplified = compiled(text, {"dead_code", "gradients", "dead_code", "inline_calls", "canonicalize", "fold_constants", "simplify",
-                                                "common_subexpressions", "canonicalize", "simplify", "common_subexpressions", "dead_code"});
+  const ir::Module simplified =
+      compiled(text, {"dead_code", "gradients", "dead_code", "inline_calls", "canonicalize", "fold_constants", "simplify",
+                      "common_subexpressions", "canonicalize", "simplify", "common_subexpressions", "dead_code"});
   const std::vector<Array> again = run(simplified, inputs);
-  for (std::size_t i = 0; i < results.size(); ++i) EXPECT_TRUE(identical(again[i], results[i])) << print(module) << "became\n" << print(simplified);
+  for (std::size_t i = 0; i < results.size(); ++i)
+    EXPECT_TRUE(identical(again[i], results[i])) << print(module) << "became\n" << print(simplified);
   ASSERT_GE(results.size(), 2u) << "a loss and at least one gradient";
   constexpr double step = 1e-5;
   for (std::size_t p = 0; p + 1 < results.size(); ++p) {

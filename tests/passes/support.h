@@ -23,8 +23,8 @@ Array random_array(const Shape& shape, std::mt19937& random, double low = -1, do
 
 std::vector<Array> run(const ir::Module& module, const std::vector<Array>& inputs);
 
-/// `text` is a module whose main graph returns a loss and then its gradients with respect to the first parameters (f64), in order. Expands it and compares the gradients
-/// with central differences of the loss at `inputs`.
+/// `text` is a module whose main graph returns a loss and then its gradients with respect to the first parameters (f64), in order. Expands
+/// it and compares the gradients with central differences of the loss at `inputs`.
 void check_gradients(const std::string& text, const std::vector<Array>& inputs, double tolerance = 1e-6);
 
 }  // namespace kiln::test
