@@ -5,7 +5,7 @@
 //   - the result is only stored, never loaded (a kernel that keeps partial sums in its result would destroy the parameter with them);
 //   - each load of the parameter is followed, in the same block, by a store to the result at the same indices and of the same shape, and no load
 //     of the parameter comes after that store in the block;
-//   - every store to the result runs once per element: each loop around it moves its indices, directly or through the bounds of a loop inside. A loop
+//   - every store to the result runs once per element: each loop around it moves its indices, directly, through the bounds of a loop inside, or through a let. A loop
 //     that does not (over blocks of a contracted dim, say) would store, and load, the same element again.
 //
 // What remains is that the tiles of one loop do not overlap, as a last tile moved back over the one before it would. Schedules store each element of a
@@ -17,6 +17,8 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <unordered_map>
+#include <vector>
 
 namespace kiln::passes {
 namespace {
@@ -29,9 +31,23 @@ using ir::LoopOp;
 class Check {
  public:
   Check(const ir::Kernel& kernel, ir::BufferId parameter, ir::BufferId result) : kernel_(kernel), parameter_(parameter), result_(result) {}
-  bool run() { return block(kernel_.body); }
+  bool run() {
+    note_lets(kernel_.body);
+    return block(kernel_.body);
+  }
 
  private:
+  /// A let names the value of a register; where that is an index op, what moves the expression moves the let.
+  void note_lets(const Block& b) {
+    for (const Instruction& i : b.instructions) {
+      if (i.op == LoopOp::index) indices_[i.results[0]] = &i.indices[0];
+      if (i.op == LoopOp::let) {
+        if (const auto index = indices_.find(i.operands[0]); index != indices_.end()) lets_[i.name] = index->second;
+      }
+      for (const Block& inner : i.blocks) note_lets(inner);
+    }
+  }
+
   bool block(const Block& b) {
     for (std::size_t k = 0; k < b.instructions.size(); ++k) {
       const Instruction& i = b.instructions[k];
@@ -94,7 +110,14 @@ class Check {
   bool runs_once_per_element(const Instruction& store) const {
     std::set<std::string> moving;  // names that change the indices
     const auto add = [&](const Dim& dim) {
-      for (std::string& name : symbols_of(dim)) moving.insert(std::move(name));
+      std::vector<std::string> names = symbols_of(dim);
+      while (!names.empty()) {
+        std::string name = std::move(names.back());
+        names.pop_back();
+        if (!moving.insert(name).second) continue;
+        if (const auto let = lets_.find(name); let != lets_.end())
+          for (std::string& inner : symbols_of(*let->second)) names.push_back(std::move(inner));
+      }
     };
     for (const Dim& index : store.indices) add(index);
     for (auto loop = loops_.rbegin(); loop != loops_.rend(); ++loop) {
@@ -109,6 +132,8 @@ class Check {
   const ir::Kernel& kernel_;
   ir::BufferId parameter_, result_;
   std::vector<const Instruction*> loops_;  // around the block
+  std::unordered_map<ir::RegisterId, const Dim*> indices_;
+  std::unordered_map<std::string, const Dim*> lets_;
 };
 
 }  // namespace

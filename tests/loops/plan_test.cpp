@@ -1,0 +1,412 @@
+// plan_program: modules as text, fused, planned, verified, run by the interpreter of program IR on a poisoned arena, and compared bit for bit with the
+// reference interpreter of the module.
+#include <chrono>
+#include <random>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "ir/interpreter.h"
+#include "ir/text.h"
+#include "passes/passes.h"
+#include "tests/loops/program_fixture.h"
+
+namespace kiln::passes {
+namespace {
+
+using Variables = std::map<std::string, Array>;
+
+ir::Program plan(const std::string& text) {
+  ir::Module module = ir::parse(text);
+  eliminate_dead_code(module);
+  fuse(module);
+  ir::Program program = plan_program(module, {});
+  EXPECT_EQ(ir::find_violation(program), "") << print(program);
+  const std::string printed = print(program);
+  EXPECT_EQ(print(ir::parse_program(printed)), printed);
+  return program;
+}
+
+/// Runs both and compares; the program.
+ir::Program check(const std::string& text, const std::vector<Array>& inputs, const Variables& variables = {}, const std::vector<std::int64_t>& symbols = {}) {
+  const ir::RunResult expected = ir::interpret(ir::parse(text), inputs, variables);
+  ir::Program program = plan(text);
+  Variables current = variables;
+  const ir::ProgramRun run = ir::run_program(program, inputs, symbols, current);
+  EXPECT_EQ(run.status, KILN_OK);
+  EXPECT_EQ(run.outputs.size(), expected.results.size());
+  for (std::size_t k = 0; k < run.outputs.size(); ++k)
+    EXPECT_TRUE(identical(run.outputs[k], expected.results[k])) << "result " << k << ": " << run.outputs[k] << " instead of " << expected.results[k] << "\n" << print(program);
+  for (const auto& [name, value] : variables) {
+    const auto assigned = expected.assigned.find(name);
+    const Array& wanted = assigned == expected.assigned.end() ? value : assigned->second;
+    EXPECT_TRUE(identical(current.at(name), wanted)) << name << ": " << current.at(name) << " instead of " << wanted << "\n" << print(program);
+  }
+  return program;
+}
+
+Array random_array(Shape shape, unsigned seed) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<float> values(static_cast<std::size_t>(shape.size()));
+  for (float& v : values) v = uniform(random);
+  return Array(std::move(shape), values);
+}
+
+const Array a4 = Array::from<float>({1, 2, 3, 4}), b4 = Array::from<float>({10, 20, 30, 40});
+
+// ---- variables
+
+TEST(Plan, UpdateInPlace) {
+  const ir::Program program = check(R"(
+variable @w : f32[4]
+graph @main(%g: f32[4]) {
+  %w = variable {name = "w"} : f32[4]
+  %next = subtract %w, %g : f32[4]
+  %0 = assign %next {name = "w"} : f32[4]
+})", {b4}, {{"w", a4}});
+  EXPECT_FALSE(program.variables.at(0).shadowed);
+  EXPECT_EQ(program.body.size(), 1U) << print(program);
+}
+
+TEST(Plan, ContractionUpdatesItsWeightInPlace) {
+  const std::string text = R"(
+variable @w : f32[24, 10]
+graph @main(%x: f32[batch, 24], %y: f32[batch, 10]) -> (%loss) {
+  %w = variable {name = "w"} : f32[24, 10]
+  %p = dot_general %x, %w {lhs_contract = [1], rhs_contract = [0]} : f32[batch, 10]
+  %d = subtract %p, %y : f32[batch, 10]
+  %s = multiply %d, %d : f32[batch, 10]
+  %loss = reduce %s {combiner = "add", dimensions = [0, 1]} : f32[]
+  %grad = dot_general %x, %d {lhs_contract = [0], rhs_contract = [0]} : f32[24, 10]
+  %rate = constant {value = f32[] 0.125} : f32[]
+  %rates = broadcast_in_dim %rate {dims = [24, 10]} : f32[24, 10]
+  %step = multiply %rates, %grad : f32[24, 10]
+  %next = subtract %w, %step : f32[24, 10]
+  %0 = assign %next {name = "w"} : f32[24, 10]
+})";
+  ir::Program program = plan(text);
+  EXPECT_FALSE(program.variables.at(0).shadowed) << print(program);
+  for (const std::int64_t batch : {0, 1, 7, 33}) {
+    const std::vector<Array> inputs{random_array({batch, 24}, 1), random_array({batch, 10}, 2)};
+    const Variables variables{{"w", random_array({24, 10}, 3)}};
+    const ir::RunResult expected = ir::interpret(ir::parse(text), inputs, variables);
+    Variables current = variables;
+    const ir::ProgramRun run = ir::run_program(program, inputs, {batch}, current);
+    EXPECT_EQ(run.status, KILN_OK);
+    const Array got = current.at("w"), want = expected.assigned.at("w");
+    for (std::int64_t i = 0; i < 240; ++i)
+      EXPECT_NEAR(element_as_double(got, i), element_as_double(want, i), 1e-5);
+  }
+}
+
+TEST(Plan, ReadsAtOtherElementsAreDoubleBuffered) {
+  const ir::Program program = check(R"(
+variable @w : f32[4, 4]
+graph @main() {
+  %w = variable {name = "w"} : f32[4, 4]
+  %t = transpose %w {permutation = [1, 0]} : f32[4, 4]
+  %next = add %w, %t : f32[4, 4]
+  %0 = assign %next {name = "w"} : f32[4, 4]
+})", {}, {{"w", random_array({4, 4}, 5)}});
+  EXPECT_TRUE(program.variables.at(0).shadowed);
+}
+
+TEST(Plan, OtherReadersComeFirst) {
+  // The product reads w as a whole; the update of w waits for it although it stands first.
+  const ir::Program program = check(R"(
+variable @w : f32[4]
+graph @main(%g: f32[4]) -> (%sum) {
+  %w = variable {name = "w"} : f32[4]
+  %next = subtract %w, %g : f32[4]
+  %0 = assign %next {name = "w"} : f32[4]
+  %square = multiply %w, %w : f32[4]
+  %sum = reduce %square {combiner = "add", dimensions = [0]} : f32[]
+})", {b4}, {{"w", a4}});
+  EXPECT_FALSE(program.variables.at(0).shadowed);
+}
+
+TEST(Plan, VariablesThatSwap) {
+  const ir::Program program = check(R"(
+variable @a : f32[4]
+variable @b : f32[4]
+graph @main() {
+  %a = variable {name = "a"} : f32[4]
+  %b = variable {name = "b"} : f32[4]
+  %0 = negate %b : f32[4]
+  %1 = assign %0 {name = "a"} : f32[4]
+  %2 = abs %a : f32[4]
+  %3 = assign %2 {name = "b"} : f32[4]
+})", {}, {{"a", a4}, {"b", b4}});
+  EXPECT_TRUE(program.variables.at(0).shadowed || program.variables.at(1).shadowed);
+  check(R"(
+variable @a : f32[4]
+variable @b : f32[4]
+graph @main() {
+  %a = variable {name = "a"} : f32[4]
+  %b = variable {name = "b"} : f32[4]
+  %0 = assign %b {name = "a"} : f32[4]
+  %1 = assign %a {name = "b"} : f32[4]
+})", {}, {{"a", a4}, {"b", b4}});
+}
+
+TEST(Plan, CyclesOfReadersBreakOnce) {
+  // a <- b, b <- c, c <- a, each through a kernel of its own.
+  std::string text = "variable @a : f32[4]\nvariable @b : f32[4]\nvariable @c : f32[4]\ngraph @main() {\n";
+  for (const char* v : {"a", "b", "c"}) text += fmt::format("  %{0} = variable {{name = \"{0}\"}} : f32[4]\n", v);
+  text += "  %x = negate %b : f32[4]\n  %y = abs %c : f32[4]\n  %z = floor %a : f32[4]\n";
+  for (const auto& [v, x] : {std::pair{"a", "x"}, {"b", "y"}, {"c", "z"}}) text += fmt::format("  %n{0} = assign %{1} {{name = \"{0}\"}} : f32[4]\n", v, x);
+  check(text + "}\n", {}, {{"a", a4}, {"b", b4}, {"c", random_array({4}, 3)}});
+}
+
+TEST(Plan, AssignsOfFeedsConstantsAndItself) {
+  check(R"(
+variable @a : f32[4]
+variable @b : f32[4]
+variable @c : f32[2]
+graph @main(%x: f32[4]) -> (%b, %1) {
+  %a = variable {name = "a"} : f32[4]
+  %b = variable {name = "b"} : f32[4]
+  %0 = assign %x {name = "a"} : f32[4]
+  %1 = assign %b {name = "b"} : f32[4]
+  %k = constant {value = f32[2] {5, 6}} : f32[2]
+  %2 = assign %k {name = "c"} : f32[2]
+})", {b4}, {{"a", a4}, {"b", b4}, {"c", Array::from<float>({0, 0})}});
+}
+
+TEST(Plan, NewValueIsAlsoFetchedAndUsed) {
+  check(R"(
+variable @w : f32[4]
+graph @main(%g: f32[4]) -> (%new, %twice, %w, %new) {
+  %w = variable {name = "w"} : f32[4]
+  %next = subtract %w, %g : f32[4]
+  %new = assign %next {name = "w"} : f32[4]
+  %twice = add %new, %new : f32[4]
+})", {b4}, {{"w", a4}});
+  // One value for two variables.
+  check(R"(
+variable @v : f32[4]
+variable @w : f32[4]
+graph @main(%g: f32[4]) {
+  %w = variable {name = "w"} : f32[4]
+  %next = subtract %w, %g : f32[4]
+  %0 = assign %next {name = "w"} : f32[4]
+  %1 = assign %next {name = "v"} : f32[4]
+})", {b4}, {{"v", a4}, {"w", a4}});
+}
+
+TEST(Plan, FetchesOfEveryKind) {
+  check(R"(
+variable @w : f32[4]
+graph @main(%x: f32[4]) -> (%x, %w, %k, %y, %y, %r, %x) {
+  %w = variable {name = "w"} : f32[4]
+  %k = constant {value = f32[2] {1, 2}} : f32[2]
+  %y = add %x, %w : f32[4]
+  %r = reshape %y {dims = [2, 2]} : f32[2, 2]
+})", {a4}, {{"w", b4}});
+}
+
+TEST(Plan, FailureLeavesVariables) {
+  const std::string text = R"(
+variable @w : f32[4]
+graph @main(%g: f32[4], %ok: bool[]) {
+  %w = variable {name = "w"} : f32[4]
+  %next = subtract %w, %g : f32[4]
+  %0 = assign %next {name = "w"} : f32[4]
+  check %ok {code = 9, message = "not ok", hint = "say true"}
+})";
+  check(text, {b4, Array(true)}, {{"w", a4}});
+  ir::Program program = plan(text);
+  Variables current{{"w", a4}};
+  EXPECT_EQ(ir::run_program(program, {b4, Array(false)}, {}, current).status, KILN_CHECK_FAILED);
+  EXPECT_TRUE(identical(current.at("w"), a4));
+  EXPECT_EQ(program.checks.at(0).message, "not ok");
+  EXPECT_EQ(program.checks.at(0).hint, "say true");
+}
+
+TEST(Plan, EveryPollMayStopTheRun) {
+  const std::string text = R"(
+variable @w : f32[4]
+graph @main(%g: f32[4]) -> (%b) {
+  %w = variable {name = "w"} : f32[4]
+  %a = reduce %g {combiner = "add", dimensions = [0]} : f32[]
+  %s = broadcast_in_dim %a {dims = [4]} : f32[4]
+  %next = subtract %w, %s : f32[4]
+  %0 = assign %next {name = "w"} : f32[4]
+  %m = multiply %w, %s : f32[4]
+  %b = reduce %m {combiner = "add", dimensions = [0]} : f32[]
+})";
+  ir::Program program = plan(text);
+  Variables current{{"w", a4}};
+  const int polls = ir::run_program(program, {b4}, {}, current).polls;
+  EXPECT_GE(polls, 1);
+  for (int stop = 1; stop <= polls; ++stop) {
+    current = {{"w", a4}};
+    EXPECT_EQ(ir::run_program(program, {b4}, {}, current, stop).status, KILN_CANCELLED);
+    EXPECT_TRUE(identical(current.at("w"), a4));
+  }
+}
+
+// ---- regions
+
+const std::string loops = R"(
+graph @below(%i: i64[], %x: f32[4], %y: f32[4], %n: i64[]) -> (%0) {
+  %0 = compare %i, %n {direction = "lt"} : bool[]
+}
+graph @swap(%i: i64[], %x: f32[4], %y: f32[4], %n: i64[]) -> (%next, %y, %z) {
+  %one = constant {value = i64[] 1} : i64[]
+  %next = add %i, %one : i64[]
+  %z = subtract %x, %y : f32[4]
+}
+)";
+
+TEST(Plan, LoopsCarryValues) {
+  const std::string text = R"(
+variable @w : f32[4]
+graph @main(%n: i64[], %x: f32[4]) -> (%count, %p, %q) {
+  %w = variable {name = "w"} : f32[4]
+  %zero = constant {value = i64[] 0} : i64[]
+  %count, %p, %q = while_loop %zero, %x, %w, %n {body = @swap, carried = 3, condition = @below} : i64[], f32[4], f32[4]
+  %0 = assign %q {name = "w"} : f32[4]
+})" + loops;
+  for (const std::int64_t n : {0, 1, 2, 7}) check(text, {Array(n), a4}, {{"w", b4}});
+}
+
+TEST(Plan, LoopsRotateAndRepeatCarriedValues) {
+  const std::string text = R"(
+graph @main(%n: i64[], %x: f32[4], %y: f32[4], %z: f32[4]) -> (%p, %q, %r) {
+  %zero = constant {value = i64[] 0} : i64[]
+  %c, %p, %q, %r = while_loop %zero, %x, %y, %z, %n, %x {body = @rotate, carried = 4, condition = @below} : i64[], f32[4], f32[4], f32[4]
+}
+graph @below(%i: i64[], %x: f32[4], %y: f32[4], %z: f32[4], %n: i64[], %k: f32[4]) -> (%0) {
+  %0 = compare %i, %n {direction = "lt"} : bool[]
+}
+graph @rotate(%i: i64[], %x: f32[4], %y: f32[4], %z: f32[4], %n: i64[], %k: f32[4]) -> (%next, RESULTS) {
+  %one = constant {value = i64[] 1} : i64[]
+  %next = add %i, %one : i64[]
+  %s = add %x, %k : f32[4]
+})";
+  for (const char* results : {"%y, %z, %x", "%z, %x, %y", "%y, %y, %s", "%s, %x, %s", "%k, %x, %y", "%x, %z, %y", "%s, %s, %x"}) {
+    std::string one = text;
+    one.replace(one.find("RESULTS"), 7, results);
+    for (const std::int64_t n : {0, 1, 5}) check(one, {Array(n), a4, b4, random_array({4}, 9)});
+  }
+}
+
+TEST(Plan, BranchesInLoopsInBranches) {
+  const std::string text = R"(
+graph @main(%p: bool[], %n: i64[], %x: f32[4]) -> (%y, %z) {
+  %y, %z = cond %p, %n, %x {else = @plain, then = @looping} : f32[4], f32[4]
+}
+graph @plain(%n: i64[], %x: f32[4]) -> (%x, %0) {
+  %0 = negate %x : f32[4]
+}
+graph @looping(%n: i64[], %x: f32[4]) -> (%0, %0) {
+  %zero = constant {value = i64[] 0} : i64[]
+  %c, %0 = while_loop %zero, %x, %n {body = @step, carried = 2, condition = @below} : i64[], f32[4]
+}
+graph @below(%i: i64[], %x: f32[4], %n: i64[]) -> (%0) {
+  %0 = compare %i, %n {direction = "lt"} : bool[]
+}
+graph @step(%i: i64[], %x: f32[4], %n: i64[]) -> (%next, %0) {
+  %one = constant {value = i64[] 1} : i64[]
+  %next = add %i, %one : i64[]
+  %odd = remainder %i, %two : i64[]
+  %two = constant {value = i64[] 2} : i64[]
+  %q = compare %odd, %one {direction = "eq"} : bool[]
+  %0 = cond %q, %x {else = @double, then = @same} : f32[4]
+}
+graph @same(%x: f32[4]) -> (%x) {
+}
+graph @double(%x: f32[4]) -> (%0) {
+  %0 = add %x, %x : f32[4]
+})";
+  std::string ordered = text;
+  const std::string two = "  %two = constant {value = i64[] 2} : i64[]\n", odd = "  %odd = remainder %i, %two : i64[]\n";
+  ordered.replace(ordered.find(odd + two), odd.size() + two.size(), two + odd);
+  for (const bool p : {true, false})
+    for (const std::int64_t n : {0, 3, 6}) check(ordered, {Array(p), Array(n), a4});
+}
+
+TEST(Plan, Tapes) {
+  const std::string text = R"(
+graph @main(%n: i64[], %x: f64[3]) -> (%count, %last, %sum) {
+  %zero = constant {value = i64[] 0} : i64[]
+  %empty = tape_new {dims = [3], dtype = f64} : tape<f64[3]>
+  %count, %last, %full = while_loop %zero, %x, %empty, %n {body = @forward, carried = 3, condition = @below} : i64[], f64[3], tape<f64[3]>
+  %left, %sum, %rest = while_loop %count, %last, %full, %zero {body = @backward, carried = 3, condition = @above} : i64[], f64[3], tape<f64[3]>
+}
+graph @below(%i: i64[], %x: f64[3], %tape: tape<f64[3]>, %n: i64[]) -> (%0) {
+  %0 = compare %i, %n {direction = "lt"} : bool[]
+}
+graph @forward(%i: i64[], %x: f64[3], %tape: tape<f64[3]>, %n: i64[]) -> (%next, %square, %pushed) {
+  %pushed = tape_push %tape, %x : tape<f64[3]>
+  %square = multiply %x, %x : f64[3]
+  %one = constant {value = i64[] 1} : i64[]
+  %next = add %i, %one : i64[]
+}
+graph @above(%i: i64[], %x: f64[3], %tape: tape<f64[3]>, %n: i64[]) -> (%0) {
+  %0 = compare %i, %n {direction = "gt"} : bool[]
+}
+graph @backward(%i: i64[], %sum: f64[3], %tape: tape<f64[3]>, %n: i64[]) -> (%next, %more, %popped) {
+  %popped, %x = tape_pop %tape : tape<f64[3]>, f64[3]
+  %more = add %sum, %x : f64[3]
+  %one = constant {value = i64[] 1} : i64[]
+  %next = subtract %i, %one : i64[]
+})";
+  for (const std::int64_t n : {0, 1, 4}) check(text, {Array(n), Array::from<double>({1.5, -0.5, 2})});
+}
+
+TEST(Plan, RegionsNestThousandsDeep) {
+  constexpr int depth = 3000;
+  std::string text = "graph @main(%p: bool[], %x: f32[4]) -> (%0) {\n  %0 = cond %p, %p, %x {else = @leaf, then = @g0} : f32[4]\n}\n";
+  for (int i = 0; i < depth; ++i) {
+    const std::string next = i + 1 < depth ? fmt::format("g{}", i + 1) : "leaf";
+    text += fmt::format("graph @g{}(%p: bool[], %x: f32[4]) -> (%0) {{\n  %0 = cond %p, %p, %x {{else = @leaf, then = @{}}} : f32[4]\n}}\n", i, next);
+  }
+  text += "graph @leaf(%p: bool[], %x: f32[4]) -> (%0) {\n  %0 = negate %x : f32[4]\n}\n";
+  ir::Module module = ir::parse(text);
+  fuse(module);
+  const ir::Program program = plan_program(module, {});
+  EXPECT_EQ(ir::find_violation(program), "");
+  Variables none;
+  const ir::ProgramRun run = ir::run_program(program, {Array(true), a4}, {}, none);
+  EXPECT_TRUE(identical(run.outputs.at(0), Array::from<float>({-1, -2, -3, -4})));
+}
+
+// ---- memory
+
+std::string chain(int layers, const std::string& rows) {
+  std::string text = fmt::format("graph @main(%x0: f32[{}, 8], %w: f32[8, 8]) -> (%x{}) {{\n", rows, layers);
+  for (int i = 0; i < layers; ++i)
+    text += fmt::format("  %x{} = dot_general %x{}, %w {{lhs_contract = [1], rhs_contract = [0]}} : f32[{}, 8]\n", i + 1, i, rows);
+  return text + "}\n";
+}
+
+TEST(Plan, SlotsAreShared) {
+  // A chain needs two slots, whatever its length and whatever batch is; the last value lies in the output.
+  const ir::Program fixed = plan(chain(20, "16")), symbolic = plan(chain(20, "batch"));
+  EXPECT_EQ(to_string(fixed.arena_bytes), "1024");
+  EXPECT_EQ(to_string(symbolic.arena_bytes), "128*ceildiv(batch, 2)");
+  EXPECT_EQ(fixed.kernels.size(), 1U);
+  const Array w = random_array({8, 8}, 1);
+  check(chain(5, "batch"), {random_array({3, 8}, 2), w}, {}, {3});
+  check(chain(5, "batch"), {random_array({0, 8}, 2), w}, {}, {0});
+}
+
+TEST(Plan, DeepNetworksTakeLinearTime) {
+  const auto seconds = [](int layers) {
+    ir::Module module = ir::parse(chain(layers, "batch"));
+    fuse(module);
+    const auto start = std::chrono::steady_clock::now();
+    const ir::Program program = plan_program(module, {});
+    EXPECT_EQ(program.kernels.size(), 1U);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  seconds(100);
+  const double small = seconds(2000), large = seconds(20000);
+  EXPECT_LT(large, 40 * small) << small << " s and " << large << " s";
+}
+
+}  // namespace
+}  // namespace kiln::passes
