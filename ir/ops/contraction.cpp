@@ -212,6 +212,7 @@ std::vector<Sample> samples_dot_general(Op) {
       of(SampleClass::odd, {2, 3, 5}, {2, 5, 4}, {{0}, {0}, {2}, {1}}),         // batched matmul
       of(SampleClass::odd, {3, 2, 5}, {5, 4, 2}, {{1}, {2}, {2}, {0}}),         // batch in the middle
       of(SampleClass::odd, {2, 3, 4, 5}, {5, 2, 3}, {{}, {}, {3, 0}, {0, 1}}),  // two contracted dims, listed out of order
+      of(SampleClass::odd, {2, 3, 4}, {3, 5, 2}, {{}, {}, {0, 1}, {2, 0}}),
       of(SampleClass::odd, {2, 3, 4, 5}, {4, 3, 2, 6}, {{0, 1}, {2, 1}, {2}, {0}}),
       of(SampleClass::wide, {2, 67}, {67, 66}, matmul),
       of(SampleClass::symbolic, {n, 5}, {5, 3}, matmul),

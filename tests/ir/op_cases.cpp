@@ -1,5 +1,6 @@
 #include "tests/ir/op_cases.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -56,10 +57,10 @@ OpCase case_of(Op op, const Sample& sample, std::optional<DType> dtype, std::siz
 
 /// Position of a float on the line of its dtype's values: neighbours differ by 1, both zeros are 0.
 template <class T, class Bits>
-double position(T value) {
+std::int64_t position(T value) {
   constexpr Bits sign = Bits{1} << (8 * sizeof(Bits) - 1);
   const Bits bits = std::bit_cast<Bits>(value);
-  return bits & sign ? -static_cast<double>(bits & ~sign) : static_cast<double>(bits);
+  return bits & sign ? -static_cast<std::int64_t>(bits & ~sign) : static_cast<std::int64_t>(bits);
 }
 
 double ulps_between(const Array& a, const Array& b, std::int64_t i) {
@@ -71,7 +72,8 @@ double ulps_between(const Array& a, const Array& b, std::int64_t i) {
       default: return position<double, std::uint64_t>(array.data<double>()[i]);
     }
   };
-  return std::abs(at(a) - at(b));
+  const std::int64_t x = std::max(at(a), at(b)), y = std::min(at(a), at(b));
+  return static_cast<double>(static_cast<std::uint64_t>(x) - static_cast<std::uint64_t>(y));
 }
 
 }  // namespace
@@ -138,3 +140,9 @@ std::string difference(const Array& got, const Array& wanted, double ulps) {
 }
 
 }  // namespace kiln::test
+
+namespace kiln::ir {
+
+void PrintTo(Op op, std::ostream* out) { *out << info(op).name; }
+
+}  // namespace kiln::ir

@@ -1,6 +1,7 @@
 // The samples of the operator table as runnable cases: every op, every dtype that its entry allows, every sample, with values filled in.
 #pragma once
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -38,3 +39,10 @@ std::vector<Array> reference(const OpCase& c);
 std::string difference(const Array& got, const Array& wanted, double ulps);
 
 }  // namespace kiln::test
+
+namespace kiln::ir {
+
+/// How GoogleTest shows an op.
+void PrintTo(Op op, std::ostream* out);
+
+}  // namespace kiln::ir
