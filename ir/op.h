@@ -183,7 +183,7 @@ struct OpInfo {
   /// Sample classes that make no sense for the op. `broadcast` makes sense only where operands may differ in shape.
   SampleClasses no_samples = {SampleClass::broadcast};
   double tolerance = 0;                     ///< of loops against evaluate, in ULP of the result; 0: exact
-  bool elementwise = false;                 ///< result[i] depends on operand[i] only; operands have the result's shape
+  bool elementwise = false;                 ///< result[i] depends on operand[i] only; operands have the result's shape (the mask of select, bounds of clamp: or rank 0)
   bool commutative = false;
   bool effect = false;                      ///< must not be removed or merged (assign, check)
   bool open_attributes = false;             ///< attributes beyond the listed ones are allowed (composite, kernel)

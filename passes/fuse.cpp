@@ -321,10 +321,12 @@ class Fuser {
 
   bool member(int number, ValueId v) const { return cluster_of_[graph_.defining_node(v)] == static_cast<std::uint32_t>(number); }
 
+  /// Does the node read a member at other indices than its own: through a view, or a scalar mask or bound?
   bool viewed_members(int number, NodeId i) const {
+    const Dims& dims = ir::info(graph_.node(i).op).elementwise ? dims_of(i) : graph_.type(graph_.node(i).operands[0]).dims;
     for (ValueId v : graph_.node(i).operands) {
       const Source s = source_of(v);
-      if (s.viewed && member(number, s.value)) return true;
+      if ((s.viewed || !(graph_.type(v).dims == dims)) && member(number, s.value)) return true;
     }
     return false;
   }

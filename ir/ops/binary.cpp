@@ -701,6 +701,7 @@ constinit const OpInfo OpEntry<Op::select>::info = {
     .element = element_select,
     .samples = samples_select,
     .no_samples = {},
+    .elementwise = true,
 };
 
 template <>
@@ -718,6 +719,7 @@ constinit const OpInfo OpEntry<Op::clamp>::info = {
     .element = element_clamp,
     .samples = samples_clamp,
     .no_samples = {},
+    .elementwise = true,
 };
 
 }  // namespace kiln::ir
