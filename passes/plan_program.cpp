@@ -8,7 +8,7 @@
 //
 // Values that no tail kernel makes (a feed, another variable, a value with other users) are written or copied to the shadow before the tail.
 //
-// Regions. A loop's carried values have buffers of their own; the body computes the next values and copies them there at its end. A branch writes
+// Regions. A loop's carried values have buffers of their own; the body computes the next values in place where it can, and else copies them there at its end. A branch writes
 // its results straight into the buffers of the cond's results. Tapes are used linearly, so a tape value is just the index of its tape. Frames on an
 // explicit stack stand for nested regions.
 #include <algorithm>
@@ -569,13 +569,40 @@ class Planner {
     prepare_results(pending_.back().carried);
   }
 
-  /// Results of the region on top that a kernel of it makes go straight to their targets. (Not for loop bodies: there the targets are still being read.)
+  /// Results of the region on top that a kernel of it makes go straight to their targets. (For loop bodies, where the targets are still being read: prepare_next.)
   void prepare_results(const std::vector<std::uint32_t>& targets) {
     Frame& frame = frames_.back();
     const Graph& graph = graph_of(frame);
     for (std::size_t k = 0; k < targets.size(); ++k) {
       const ValueId root = root_of(graph, graph.results[k]);
       if (targets[k] != unset && graph.definition(root).op == Op::kernel && frame.place[root] == unset) frame.place[root] = targets[k];
+    }
+  }
+
+  /// A next value of the loop body on top goes straight into the carried buffer when a kernel makes it and nothing wants the old value afterwards: no
+  /// later node, no other next value, and the kernel itself at most where it is about to write.
+  void prepare_next(const std::vector<std::uint32_t>& carried) {
+    Frame& frame = frames_.back();
+    const Graph& graph = graph_of(frame);
+    std::map<ValueId, NodeId> last_reader;
+    for (NodeId i = 0; i < graph.node_count(); ++i)
+      if (!is_alias(graph.node(i).op))
+        for (ValueId v : graph.node(i).operands) last_reader[root_of(graph, v)] = i;
+    std::map<ValueId, int> handed_on;
+    for (ValueId v : graph.results) ++handed_on[root_of(graph, v)];
+    for (std::size_t k = 0; k < carried.size(); ++k) {
+      const ValueId old = graph.parameters[k], next = root_of(graph, graph.results[k]);
+      const NodeId writer = graph.defining_node(next);
+      if (is_tape(graph, old) || graph.node(writer).op != Op::kernel || handed_on[next] != 1 || handed_on.contains(old)) continue;
+      if (const auto reader = last_reader.find(old); reader != last_reader.end() && reader->second > writer) continue;
+      const Node& node = graph.node(writer);
+      bool free = true;
+      for (std::size_t o = 0; o < node.operands.size(); ++o) {
+        if (root_of(graph, node.operands[o]) != old) continue;
+        const auto result = static_cast<ir::BufferId>(node.operands.size() + graph.result_index(next));
+        free &= may_overwrite(lowered(node.attributes.graph("body")), static_cast<ir::BufferId>(o), result);
+      }
+      if (free) frame.place[next] = carried[k];
     }
   }
 
@@ -594,6 +621,7 @@ class Planner {
         copy(frame, pending.statement.buffers[0], results[0]);
         pending.statement.blocks[0] = std::move(frame.statements);
         enter(node.attributes.graph("body"), Frame::Part::body, frame.owner, arguments_.back(), parent.polls);
+        prepare_next(pending_.back().carried);
         return;
       case Frame::Part::body:
         carry(frame, graph, pending.carried, results);
