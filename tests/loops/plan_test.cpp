@@ -39,6 +39,10 @@ ir::Program check(const std::string& text, const std::vector<Array>& inputs, con
   for (std::size_t k = 0; k < run.outputs.size(); ++k)
     EXPECT_TRUE(identical(run.outputs[k], expected.results[k])) << "result " << k << ": " << run.outputs[k] << " instead of " << expected.results[k] << "\n" << print(program);
   for (const auto& [name, value] : variables) {
+    if (std::none_of(program.variables.begin(), program.variables.end(), [&](const auto& v) { return v.name == name; })) {
+      EXPECT_FALSE(expected.assigned.contains(name));
+      continue;
+    }
     const auto assigned = expected.assigned.find(name);
     const Array& wanted = assigned == expected.assigned.end() ? value : assigned->second;
     EXPECT_TRUE(identical(current.at(name), wanted)) << name << ": " << current.at(name) << " instead of " << wanted << "\n" << print(program);
@@ -403,6 +407,62 @@ TEST(Plan, RegionsNestThousandsDeep) {
   Variables none;
   const ir::ProgramRun run = ir::run_program(program, {Array(true), a4}, {}, none);
   EXPECT_TRUE(identical(run.outputs.at(0), Array::from<float>({-1, -2, -3, -4})));
+}
+
+// ---- random programs
+
+/// A main graph over f32[4, 4]: variables, ops that read elements in place or elsewhere, assigns of anything, fetches of anything.
+std::string random_module(unsigned seed) {
+  std::mt19937 random(seed);
+  const auto pick = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
+  const std::size_t variables = 1 + pick(4);
+  std::string text, body;
+  std::vector<std::string> values{"x", "y"};
+  for (std::size_t v = 0; v < variables; ++v) {
+    text += fmt::format("variable @v{} : f32[4, 4]\n", v);
+    body += fmt::format("  %v{0} = variable {{name = \"v{0}\"}} : f32[4, 4]\n", v);
+    values.push_back(fmt::format("v{}", v));
+  }
+  const auto any = [&] { return values[random() % 2 == 0 ? pick(values.size()) : values.size() - 1 - pick(std::min<std::size_t>(values.size(), 4))]; };
+  std::vector<std::size_t> unassigned;
+  for (std::size_t v = 0; v < variables; ++v)
+    if (random() % 5 != 0) unassigned.push_back(v);
+  const std::size_t nodes = 3 + pick(14);
+  for (std::size_t i = 0; i < nodes; ++i) {
+    const std::string name = fmt::format("t{}", i), a = any(), b = any();
+    switch (pick(8)) {
+      case 0: body += fmt::format("  %{} = dot_general %{}, %{} {{lhs_contract = [1], rhs_contract = [0]}} : f32[4, 4]\n", name, a, b); break;
+      case 1: body += fmt::format("  %{} = transpose %{} {{permutation = [1, 0]}} : f32[4, 4]\n", name, a); break;
+      case 2: body += fmt::format("  %{} = reverse %{} {{dimensions = [0]}} : f32[4, 4]\n", name, a); break;
+      case 3: body += fmt::format("  %{} = maximum %{}, %{} : f32[4, 4]\n", name, a, b); break;
+      case 4: body += fmt::format("  %{} = add %{}, %{} : f32[4, 4]\n", name, a, b); break;
+      default: body += fmt::format("  %{} = subtract %{}, %{} : f32[4, 4]\n", name, a, b);
+    }
+    values.push_back(name);
+    if (!unassigned.empty() && (random() % 3 == 0 || i + unassigned.size() >= nodes)) {
+      body += fmt::format("  %n{0} = assign %{1} {{name = \"v{0}\"}} : f32[4, 4]\n", unassigned.back(), any());
+      values.push_back(fmt::format("n{}", unassigned.back()));
+      unassigned.pop_back();
+    }
+  }
+  std::string results;
+  for (std::size_t k = pick(4); k-- > 0;) results += (results.empty() ? "" : ", ") + ("%" + any());
+  return text + "graph @main(%x: f32[4, 4], %y: f32[4, 4])" + (results.empty() ? "" : " -> (" + results + ")") + " {\n" + body + "}\n";
+}
+
+TEST(Plan, RandomStateIsUpdatedAsTheReferenceSays) {
+  int shadowed = 0, in_place = 0;
+  for (unsigned seed = 0; seed < 400; ++seed) {
+    const std::string text = random_module(seed);
+    SCOPED_TRACE(text);
+    Variables variables;
+    for (unsigned v = 0; text.find(fmt::format("variable @v{} ", v)) != std::string::npos; ++v) variables[fmt::format("v{}", v)] = random_array({4, 4}, 100 + v);
+    const ir::Program program = check(text, {random_array({4, 4}, 1), random_array({4, 4}, 2)}, variables);
+    if (HasFailure()) return;
+    for (const ir::ProgramVariable& v : program.variables) (v.shadowed ? shadowed : in_place) += v.assigned;
+  }
+  EXPECT_GT(shadowed, 100);
+  EXPECT_GT(in_place, 50);
 }
 
 // ---- memory
