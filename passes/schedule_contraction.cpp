@@ -16,6 +16,9 @@
 // evaluated once into a row-major copy, unless one column tile covers N. Order of tiles: with few rows, all row tiles of a column panel (the panel is
 // reused from cache); with many rows, all panels of a block of columns that fits in L2 for each row tile (whose A rows are reused from L1).
 //
+// Blocks of k. When a panel exceeds L1 (few rows) or A's rows do (many rows), k is cut into blocks; a tile's partial sums wait in a scratch array, bit for bit, and the last
+// block runs the epilogue. Order of tiles inside a block of k as above.
+//
 // Epilogue. Each tile is finished in registers: the expressions of all outputs are evaluated on the accumulators and stored. A parameter that is read only in
 // the epilogue, at an output's own index, is read right before that element is stored and may share memory with the output: that is how `w - rate * acc` updates w in place.
 #include <algorithm>
@@ -44,13 +47,16 @@ constexpr std::int64_t pack_above_bytes = 1 << 20;     // packing costs more tha
 constexpr std::int64_t pack_above_rows = 128;
 constexpr std::int64_t task_operations = 4 << 20;      // per parallel iteration: about 20 us on one core
 constexpr std::int64_t max_tasks = 64;
+constexpr std::int64_t l1_panel_bytes = 32 << 10;      // of B that stays in L1 while row tiles pass: two thirds of 48 KiB
+constexpr std::int64_t many_rows_depth = 2048;        // K beyond which many rows are worth blocks of k (at 1024 they cost 6 %)
 constexpr int max_symbolic_height = 8;                 // microkernels of heights 1..8 for a symbolic M: code size
 
 struct TileShape {
   int rows = 1, columns = 1;
 };
 
-/// The tile with the fewest cycles for the whole product, by counting fma and load slots (two of each per cycle) and a latency of 4.
+/// The tile with the fewest cycles for the whole product, by counting fma and load slots (two of each per cycle) and a latency of 4. The last terms stand for
+/// loads that come from L2 or cross cache lines; with them the order of tiles is the measured one (64 x 100 x 1000 and 1000 x 100 x 64).
 TileShape choose_tile(const Dim& m, std::int64_t n_vectors, std::int64_t k, const CpuTarget& target) {
   const int parts = std::max(1, 64 / target.register_bytes);
   const int budget = target.registers - 1;
@@ -66,7 +72,7 @@ TileShape choose_tile(const Dim& m, std::int64_t n_vectors, std::int64_t k, cons
     for (std::int64_t left = n_vectors; left > 0; left -= columns) {
       const double w = static_cast<double>(std::min<std::int64_t>(left, columns)) * parts;
       const double h = static_cast<double>(height) / static_cast<double>(row_tiles);
-      const double cycles = std::max({h * w / 2, (h + w) / 2, 4.0});
+      const double cycles = std::max({h * w / 2, (h + w) / 2, 4.0}) + 0.5 * w + 0.1 * h;
       cost += static_cast<double>(row_tiles) * (static_cast<double>(k) * cycles + 40);
     }
     if (best_cost == 0 || cost < best_cost) {
@@ -273,8 +279,26 @@ class Contraction {
       const std::int64_t row_blocks = (row_tiles + row_block_ - 1) / row_block_;
       column_block_ = std::max<std::int64_t>(1, column_tiles * row_blocks / wanted);
     }
+    choose_depth(typical(k), row_tiles, element);
     parallel_ = tasks > 1 || !outer.is_constant() || !m.is_constant() || !n.is_constant();
     b_.comment(fmt::format("{} x {} x {}, tiles of {} x {} {}", to_string(m), to_string(n), to_string(k), tile_.rows, width_, name_of(accumulator_)));
+  }
+
+  /// The size of the blocks of k, if it is cut.
+  void choose_depth(std::int64_t k, std::int64_t row_tiles, std::int64_t element) {
+    if (groups_[k_group].size() != 1) return;
+    const std::int64_t row = width_ * element;
+    if (many_rows_) {
+      if (k > many_rows_depth) depth_ = many_rows_depth / 2;
+    } else if (row_tiles > 1 && k * row > l1_panel_bytes) {
+      depth_ = std::max<std::int64_t>(64, l1_panel_bytes / row / 16 * 16);
+    }
+    if (depth_ == 0) return;
+    // [batch..., m..., n...]
+    Dims extents;
+    for (const int group : {batch_group, m_group, n_group})
+      for (const Axis* axis : groups_[group]) extents.push_back(axis->extent);
+    sums_ = b_.buffer("sums", accumulator_, extents, ir::Buffer::Role::scratch, {}, 64);
   }
 
   std::vector<const Axis*> outer_axes() const {
@@ -406,12 +430,15 @@ class Contraction {
       base_ = named("base", rows_.base);
       longer_ = named("longer", rows_.longer);
       if (many_rows_) {
-        loop("r", row_begin, row_end, [&](const Dim& r) {
-          loop_columns(column_begin, column_end, [&](const Dim& c, bool last) { tile(at, r, c, last); });
+        loop_depth([&] {
+          loop("r", row_begin, row_end, [&](const Dim& r) {
+            loop_columns(column_begin, column_end, [&](const Dim& c, bool last) { tile(at, r, c, last); });
+          });
         });
       } else {
-        loop_columns(column_begin, column_end,
-                     [&](const Dim& c, bool last) { loop("r", row_begin, row_end, [&](const Dim& r) { tile(at, r, c, last); }); });
+        loop_columns(column_begin, column_end, [&](const Dim& c, bool last) {
+          loop_depth([&] { loop("r", row_begin, row_end, [&](const Dim& r) { tile(at, r, c, last); }); });
+        });
       }
     };
     const LoopKind kind = parallel ? LoopKind::parallel : LoopKind::serial;
@@ -419,6 +446,17 @@ class Contraction {
     if (row_blocks.is_constant(1)) return b_.for_loop("task", 0, column_blocks, 1, kind, [&](const Dim& t) { block(0, t); });
     if (column_blocks.is_constant(1)) return b_.for_loop("task", 0, row_blocks, 1, kind, [&](const Dim& t) { block(t, 0); });
     b_.for_loop("task", 0, row_blocks * column_blocks, 1, kind, [&](const Dim& t) { block(mod(t, row_blocks), floordiv(t, row_blocks)); });
+  }
+
+  /// Blocks of k around `body`; all of k at once when it is not cut. An empty k still has one block: its sums are 0.
+  void loop_depth(const std::function<void()>& body) {
+    if (depth_ == 0) return body();
+    const Dim k = groups_[k_group].front()->extent;
+    b_.for_loop("k0", 0, max(k, 1), depth_, LoopKind::serial, [&](const Dim& begin) {
+      k_begin_ = begin;
+      k_end_ = min(begin + depth_, k);
+      body();
+    });
   }
 
   /// A name for an index that would make expressions long.
@@ -476,12 +514,20 @@ class Contraction {
     if (masked) mask = mask_below(b_, j, extent_of(n_), columns, lanes_);
     const At place{{m_, height == 1 ? i : i + Dim::symbol(ir::tile_row)}, {n_, lanes_ * columns == 1 ? j : j + vector()}};
     const RegisterType accumulator{accumulator_, static_cast<std::int16_t>(height), static_cast<std::int16_t>(columns), static_cast<std::int16_t>(lanes_)};
-    RegisterId sum = b_.constant(accumulator, ir::Literal::of(accumulator_, 0));
+    RegisterId sum = 0;
     At all = at;
+    if (depth_ == 0) {
+      sum = b_.constant(accumulator, ir::Literal::of(accumulator_, 0));
+    } else {
+      // 0 in the first block: a masked load gives zeros.
+      const RegisterId later = b_.compare(ir::Comparison::gt, b_.index(k_begin_), b_.index(0));
+      sum = b_.load(sums_, sums_index(block(at, place, height, columns, {})), accumulator, mask ? b_.binary(LoopOp::and_, *mask, later) : later);
+    }
     std::function<RegisterId(std::size_t, RegisterId)> step = [&](std::size_t depth, RegisterId carried) -> RegisterId {
       const std::vector<const Axis*>& ks = groups_[k_group];
       if (depth < ks.size()) {
-        return b_.for_loop("k", 0, ks[depth]->extent, 1, LoopKind::serial, {carried}, [&](const Dim& k, std::span<const RegisterId> registers) {
+        const bool cut = depth_ != 0;
+        return b_.for_loop("k", cut ? k_begin_ : Dim(0), cut ? k_end_ : ks[depth]->extent, 1, LoopKind::serial, {carried}, [&](const Dim& k, std::span<const RegisterId> registers) {
           all.emplace_back(ks[depth], k);
           const RegisterId next = step(depth + 1, registers[0]);
           all.pop_back();
@@ -496,10 +542,31 @@ class Contraction {
     };
     sum = step(0, sum);
 
-    Expressions epilogue = block(at, place, height, columns, mask);
-    epilogue.bind(leaf_, b_.convert(sum, graph_.type(product_).dtype));
-    for (const Store& store : stores_) epilogue.value(store.value);
-    for (const Store& store : stores_) epilogue.store(store);
+    auto finish = [&] {
+      Expressions epilogue = block(at, place, height, columns, mask);
+      epilogue.bind(leaf_, b_.convert(sum, graph_.type(product_).dtype));
+      for (const Store& store : stores_) epilogue.value(store.value);
+      for (const Store& store : stores_) epilogue.store(store);
+    };
+    if (depth_ == 0) return finish();
+    const RegisterId unfinished = b_.compare(ir::Comparison::lt, b_.index(k_begin_ + depth_), b_.index(groups_[k_group].front()->extent));
+    b_.if_else(
+        unfinished,
+        [&] {
+          b_.store(sums_, sums_index(block(at, place, height, columns, {})), sum, accumulator, mask);
+          return ir::KernelBuilder::Registers{};
+        },
+        [&] {
+          finish();
+          return ir::KernelBuilder::Registers{};
+        });
+  }
+
+  Dims sums_index(const Expressions& expressions) const {
+    Dims index;
+    for (const int group : {batch_group, m_group, n_group})
+      for (const Axis* axis : groups_[group]) index.push_back(expressions.place(axis->symbol));
+    return index;
   }
 
   RegisterId packed_row(const Expressions& expressions, int height) {
@@ -541,6 +608,9 @@ class Contraction {
   Dim column_tiles_;
   std::int64_t row_block_ = 1, column_block_ = 1;
   bool many_rows_ = false, parallel_ = false;
+  std::int64_t depth_ = 0;    // of a block of k; 0: k is not cut
+  ir::BufferId sums_ = 0;     // partial sums between blocks of k
+  Dim k_begin_, k_end_;       // the current block
 };
 
 }  // namespace
