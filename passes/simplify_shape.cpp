@@ -14,6 +14,24 @@ using Integers = std::vector<std::int64_t>;
 
 bool is_one(std::int64_t n) { return n == 1; }
 
+bool is_empty(const Type& type) {
+  return std::ranges::any_of(type.dims, [](const Dim& d) { return d.is_constant(0); });
+}
+
+/// All tensors without elements are equal, so none needs computing.
+ValueId empty_result(Match& m) {
+  if (!is_empty(m.type) || m.type.kind != Type::Kind::tensor || info(m.node.op).effect || !regions_of(m.node).empty()) return none;
+  const bool simplest = m.node.op == Op::constant || (m.node.op == Op::broadcast_in_dim && m.operand_if(0, Op::constant));
+  if (simplest) return none;
+  return m.builder.zeros(m.type);
+}
+
+/// A sum over no elements is 0.
+ValueId empty_sum(Match& m) {
+  if (m.node.op != Op::dot_general && (m.node.op != Op::reduce || m.node.attributes.text("combiner") != "add")) return none;
+  return is_empty(m.type_of(m.operand(0))) ? m.builder.zeros(m.type) : none;
+}
+
 /// Any rearrangement of a splat is a splat: transpose, reverse, slice and reshape of it, and pad or concatenate with the same number.
 ValueId splat_of_splat(Match& m) {
   switch (m.node.op) {
@@ -165,18 +183,20 @@ ValueId concatenate_of_parts(Match& m) {
   return if_same_type(m, parts.size() == 1 ? parts[0] : m.builder.concatenate(std::move(parts), dim));
 }
 
-/// A fold over nothing, or over extents of 1 where starting the fold changes nothing: 0 + x would turn -0 into 0, so not a float sum.
+/// A fold over nothing, or over extents of 1, combines its start with each element. Only a float sum's start changes one: 0 + -0 is 0.
 ValueId reduce_of_ones(Match& m) {
   if (m.node.op != Op::reduce) return none;
   const Integers& dimensions = integers_or_empty(m.node.attributes, "dimensions");
   const Dims& dims = m.type_of(m.operand(0)).dims;
   if (!std::ranges::all_of(dimensions, [&](std::int64_t d) { return dims[d].is_constant(1); })) return none;
-  if (m.node.attributes.text("combiner") == "add" && is_floating(m.type.dtype)) return none;
-  return m.builder.reshape(m.operand(0), m.type.dims);
+  const ValueId same = m.builder.reshape(m.operand(0), m.type.dims);
+  if (m.node.attributes.text("combiner") != "add" || !is_floating(m.type.dtype)) return same;
+  return m.builder.add(same, m.builder.zeros(m.type));
 }
 
-constexpr Rule rules[] = {splat_of_splat,     transpose_of_broadcast, broadcast_of_reshape, transpose_of_ones,    broadcast_of_ones,
-                          reverse_of_reverse, slice_of_slice,         slice_of_concatenate, concatenate_of_parts, reduce_of_ones};
+constexpr Rule rules[] = {empty_result,         empty_sum,         splat_of_splat,     transpose_of_broadcast, broadcast_of_reshape,
+                          transpose_of_ones,    broadcast_of_ones, reverse_of_reverse, slice_of_slice,         slice_of_concatenate,
+                          concatenate_of_parts, reduce_of_ones};
 
 }  // namespace
 

@@ -11,7 +11,7 @@
 //   after STAGE           the whole pipeline up to a stage of run_pipeline, loops and program included; `fuse`, `loops` and `program` alone
 //   mean this too error COMMAND         the command, or with nothing more the parser, throws kiln::Error; the output is its whole message
 //
-// Besides, every module that a file holds runs through the whole tensor part of the pipeline, with its text read back after every pass.
+// Besides, every module that a file holds goes through the whole pipeline, verified and with its text read back at every stage.
 // KILN_BLESS=1 in the environment writes what came out into the files instead; read the difference before it is committed.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -148,7 +148,6 @@ class GoldenTest : public testing::Test {
     if (golden.command.starts_with("error")) return;
     passes::PipelineOptions options;
     options.verify_each = options.round_trip = true;
-    options.stop_after = "dead_code";
     passes::run_pipeline(ir::parse(golden.input, "input.kiln"), options);
   }
 

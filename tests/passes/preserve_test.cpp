@@ -235,8 +235,19 @@ TEST(Preserve, BitsOfRandomGraphs) {
     const std::vector<std::string> round{"canonicalize", "fold_constants", "simplify", "common_subexpressions"};
     std::vector<std::string> rounds;
     for (int i = 0; i < 3; ++i) rounds.insert(rounds.end(), round.begin(), round.end());
+    rounds.push_back("fuse");
     expect_preserved(graph, rounds, seed);
     if (HasFatalFailure()) return;
+  }
+}
+
+// Everything up to the program: each stage verifies and reads back as it was written.
+TEST(Preserve, RandomGraphsReachAProgram) {
+  passes::PipelineOptions options;
+  options.verify_each = options.round_trip = true;
+  for (unsigned seed = 0; seed < 200; ++seed) {
+    RandomGraph graph(seed);
+    ASSERT_NO_THROW(passes::run_pipeline(graph.module().clone(), options)) << "seed " << seed << "\n" << print(graph.module());
   }
 }
 

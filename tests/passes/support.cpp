@@ -27,7 +27,7 @@ void check_gradients(const std::string& text, const std::vector<Array>& inputs, 
   // The rest of the tensor passes keep every bit, loops and branches included.
   const ir::Module simplified =
       compiled(text, {"dead_code", "gradients", "dead_code", "inline_calls", "canonicalize", "fold_constants", "simplify",
-                      "common_subexpressions", "canonicalize", "simplify", "common_subexpressions", "dead_code"});
+                      "common_subexpressions", "canonicalize", "simplify", "common_subexpressions", "dead_code", "fuse"});
   const std::vector<Array> again = run(simplified, inputs);
   for (std::size_t i = 0; i < results.size(); ++i)
     EXPECT_TRUE(identical(again[i], results[i])) << print(module) << "became\n" << print(simplified);
