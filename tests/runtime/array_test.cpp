@@ -9,8 +9,12 @@
 #include "temporary.h"
 
 // Sanitizers end the program at an impossible allocation, unless told to fail as the system does.
-extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
-extern "C" const char* __tsan_default_options() { return "allocator_may_return_null=1"; }
+extern "C" __attribute__((no_sanitize("address", "thread", "undefined"))) const char* __asan_default_options() {
+  return "allocator_may_return_null=1";
+}
+extern "C" __attribute__((no_sanitize("address", "thread", "undefined"))) const char* __tsan_default_options() {
+  return "allocator_may_return_null=1";
+}
 
 namespace kiln {
 namespace {
