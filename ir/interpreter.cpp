@@ -43,37 +43,39 @@ struct Frame {
 
 class Symbols {
  public:
-  /// Binds what the parameter's type leaves open to the extents of an input, and checks the rest.
+  /// Checks an input against the parameter's type and binds the symbols that are extents of their own.
   void bind(const Type& type, const Array& input, const std::string& name, const Location& where) {
-    const auto mismatch = [&](const std::string& why) {
-      throw Error(
-          ErrorCode::invalid_feed,
-          fmt::format("input {} is {}{}, but must be {}{}", name, name_of(input.dtype()), to_string(input.shape()), to_string(type), why),
-          where);
-    };
-    if (type.dtype != input.dtype() || type.rank() != input.shape().rank()) mismatch("");
+    if (type.dtype != input.dtype() || type.rank() != input.shape().rank()) mismatch(type, input, name, where, "");
     for (std::size_t d = 0; d < type.rank(); ++d) {
-      const std::int64_t extent = input.shape()[d];
-      if (const SymbolInfo* symbol = type.dims[d].symbol_info()) {
-        const auto [found, added] = values_.try_emplace(symbol->name, extent);
-        if (found->second != extent) mismatch(fmt::format(", where {} is already {}", symbol->name, found->second));
-        if (added && (extent < symbol->min || extent > symbol->max || extent % symbol->multiple_of != 0))
-          mismatch(fmt::format("; {} must lie in [{}, {}] and be a multiple of {}", symbol->name, symbol->min, symbol->max,
-                               symbol->multiple_of));
-      }
+      const SymbolInfo* symbol = type.dims[d].symbol_info();
+      if (!symbol) continue;
+      const auto [found, added] = values_.try_emplace(symbol->name, input.shape()[d]);
+      if (found->second != input.shape()[d])
+        mismatch(type, input, name, where, fmt::format(", where {} is already {}", symbol->name, found->second));
+      if (!is_allowed(*symbol, found->second)) mismatch(type, input, name, where, allowed_values(*symbol));
     }
   }
 
-  /// The extents that are no plain symbols, once all plain ones are known.
-  void check(const Type& type, const Array& input, const std::string& name, const Location& where) {
+  /// The other extents, once all such symbols are bound. They may determine further symbols, as 2*n + 1 does n.
+  void bind_expressions(const Type& type, const Array& input, const std::string& name, const Location& where) {
     for (std::size_t d = 0; d < type.rank(); ++d) {
-      solve(type.dims[d], input.shape()[d]);
-      const std::int64_t wanted = value(type.dims[d]);
-      if (wanted != input.shape()[d])
-        throw Error(ErrorCode::invalid_feed,
-                    fmt::format("input {} is {}{}, but {} is {} in this run", name, name_of(input.dtype()), to_string(input.shape()),
-                                to_string(type.dims[d]), wanted),
-                    where);
+      const Dim& dim = type.dims[d];
+      if (const auto symbol = only_unknown(dim)) {
+        const auto linear = linear_in(dim, symbol->name);
+        const std::int64_t coefficient = linear ? value(linear->coefficient) : 0;
+        if (coefficient != 0) {
+          const std::int64_t solution = (input.shape()[d] - value(linear->rest)) / coefficient;
+          if (!is_allowed(*symbol, solution)) mismatch(type, input, name, where, allowed_values(*symbol));
+          values_[symbol->name] = solution;
+        }
+      }
+      for (const std::string& symbol : symbols_of(dim))
+        if (!values_.contains(symbol))
+          throw Error(ErrorCode::invalid_argument,
+                      fmt::format("the extent {} of input {} does not determine the symbol {}", to_string(dim), name, symbol), where,
+                      "make the symbol an extent of its own in some input");
+      if (const std::int64_t wanted = value(dim); wanted != input.shape()[d])
+        mismatch(type, input, name, where, fmt::format(", where {} is {}", to_string(dim), wanted));
     }
   }
 
@@ -107,19 +109,34 @@ class Symbols {
   }
 
  private:
-  /// Finds the only unknown symbol of a linear extent, as n in 2*n + 1.
-  void solve(const Dim& dim, std::int64_t extent) {
-    std::optional<std::string> unknown;
-    for (const std::string& name : symbols_of(dim)) {
-      if (values_.contains(name)) continue;
-      if (unknown) return;
-      unknown = name;
+  [[noreturn]] static void mismatch(const Type& type, const Array& input, const std::string& name, const Location& where,
+                                    const std::string& why) {
+    throw Error(
+        ErrorCode::invalid_feed,
+        fmt::format("input {} is {}{}, but must be {}{}", name, name_of(input.dtype()), to_string(input.shape()), to_string(type), why),
+        where);
+  }
+
+  static bool is_allowed(const SymbolInfo& symbol, std::int64_t value) {
+    return value >= symbol.min && value <= symbol.max && value % std::max<std::int64_t>(symbol.multiple_of, 1) == 0;
+  }
+
+  static std::string allowed_values(const SymbolInfo& symbol) {
+    std::string text = fmt::format("; {} must be at least {}", symbol.name, symbol.min);
+    if (symbol.max != INT64_MAX) text += fmt::format(" and at most {}", symbol.max);
+    if (symbol.multiple_of > 1) text += fmt::format(" and a multiple of {}", symbol.multiple_of);
+    return text;
+  }
+
+  /// The symbol without a value, if there is exactly one.
+  std::shared_ptr<const SymbolInfo> only_unknown(const Dim& dim) const {
+    std::shared_ptr<const SymbolInfo> unknown;
+    for (const auto& info : symbol_infos_of(dim)) {
+      if (values_.contains(info->name)) continue;
+      if (unknown) return nullptr;
+      unknown = info;
     }
-    if (!unknown) return;
-    const auto linear = linear_in(dim, *unknown);
-    if (!linear) return;
-    const std::int64_t coefficient = value(linear->coefficient), rest = value(linear->rest);
-    if (coefficient != 0) values_[*unknown] = (extent - rest) / coefficient;
+    return unknown;
   }
 
   std::map<std::string, std::int64_t, std::less<>> values_;
@@ -143,7 +160,7 @@ class Interpreter {
       }
     };
     for_inputs([&](const auto&... input) { symbols_.bind(input...); });
-    for_inputs([&](const auto&... input) { symbols_.check(input...); });
+    for_inputs([&](const auto&... input) { symbols_.bind_expressions(input...); });
 
     std::vector<RuntimeValue> arguments;
     for (const Array& input : inputs) arguments.push_back({input, {}, false});

@@ -13,7 +13,8 @@
 //  8. Operand count, attribute names and kinds, and dtypes are as the operator table says, and result types are those that the op infers.
 //  For ops with
 //     regions this includes the regions' signatures: they are isolated, so their parameters are the node's operands.
-//  9. `variable` and `assign` stand in main only, and main assigns each variable at most once.
+//  9. `variable` stands in main and in initializers only (which may read the random seed), `assign` in main only, at most once for each
+//  variable.
 // 10. Tapes are linear: a tape is used at most once, as an operand or a result of its graph, and is not captured by a loop.
 // 11. The body of a `kernel` computes: it holds no state, effect, control flow, tape or kernel.
 // 12. Locations are those of the module.
@@ -121,6 +122,7 @@ class Verifier {
       }
       if (variable.initializer != none && variable.initializer >= module_.graphs.size())
         fail(1, who + " is initialized by a graph that does not exist");
+      if (variable.initializer != none) initializers_.insert(variable.initializer);
       if (!location_exists(variable.location)) fail(12, who + " has a location that the module does not have");
     }
   }
@@ -215,9 +217,12 @@ class Verifier {
   void check_placement(const Graph& graph, const Node& node) {
     switch (node.op) {
       case Op::variable:
+        if (graph_ != module_.main && !initializers_.contains(graph_))
+          fail(9, "variable stands outside of the main graph and of initializers");
+        break;
       case Op::assign:
-        if (graph_ != module_.main) fail(9, fmt::format("{} stands outside of the main graph", info(node.op).name));
-        if (node.op == Op::assign && !assigned_.insert(node.attributes.text("name")).second)
+        if (graph_ != module_.main) fail(9, "assign stands outside of the main graph");
+        if (!assigned_.insert(node.attributes.text("name")).second)
           fail(9, "variable @" + node.attributes.text("name") + " is assigned twice");
         break;
       case Op::while_loop:
@@ -245,6 +250,7 @@ class Verifier {
   GraphId graph_ = none;
   NodeId node_ = none;
   std::vector<Type> operand_types_;
+  std::unordered_set<GraphId> initializers_;
   std::unordered_set<std::string> assigned_;
   std::unordered_set<GraphId> checked_bodies_;
 };

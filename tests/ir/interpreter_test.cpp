@@ -63,14 +63,20 @@ graph @main(%x: f32[n, m], %y: f32[n], %z: f32[2*n + k]) -> (%0) {
   EXPECT_EQ(run(text, {x(4, 0), v(4), v(11)}).results[0].item<std::int64_t>(), 3);
   EXPECT_EQ(error(text, {x(4, 5), v(6), v(11)}),
             std::pair(ErrorCode::invalid_feed, std::string("error: input y is f32[6], but must be f32[n], where n is already 4")));
-  EXPECT_EQ(error(text, {x(5, 5), v(5), v(11)}),
-            std::pair(ErrorCode::invalid_feed,
-                      std::string("error: input x is f32[5, 5], but must be f32[n, m]; n must lie in [2, 6] and be a multiple of 2")));
+  EXPECT_EQ(
+      error(text, {x(5, 5), v(5), v(11)}),
+      std::pair(ErrorCode::invalid_feed,
+                std::string("error: input x is f32[5, 5], but must be f32[n, m]; n must be at least 2 and at most 6 and a multiple of 2")));
   EXPECT_EQ(error(text, {v(4), v(4), v(8)}),
             std::pair(ErrorCode::invalid_feed, std::string("error: input x is f32[4], but must be f32[n, m]")));
   EXPECT_EQ(error(text, {x(4, 5), v(4)}),
             std::pair(ErrorCode::missing_feed, std::string("error: graph @main takes 3 inputs, but was given 2")));
-  EXPECT_EQ(error("graph @main(%x: f32[n], %y: f32[2*n]) {}", {v(4), v(7)}).second, "error: input y is f32[7], but 2*n is 8 in this run");
+  EXPECT_EQ(error(text, {x(4, 5), v(4), v(7)}).second, "error: input z is f32[7], but must be f32[k + 2*n]; k must be at least 0");
+  EXPECT_EQ(error("graph @main(%x: f32[2*n]) {}", {v(7)}).second, "error: input x is f32[7], but must be f32[2*n], where 2*n is 6");
+  EXPECT_EQ(error("graph @main(%x: f32[n*m]) {}", {v(6)}).second,
+            "error: the extent m*n of input x does not determine the symbol m\n  hint: make the symbol an extent of its own in some input");
+  EXPECT_EQ(error("graph @main(%x: f32[n], %y: f32[2*n]) {}", {v(4), v(7)}).second,
+            "error: input y is f32[7], but must be f32[2*n], where 2*n is 8");
 }
 
 TEST(Interpreter, ReadsSeeTheValueFromBeforeTheRun) {

@@ -208,7 +208,16 @@ TEST_F(Broken, AssignInARegion) {
 
 TEST_F(Broken, VariableInARegion) {
   Builder(module, f).create(Op::variable, {}, {{"name", std::string("v")}});
-  EXPECT_EQ(violation(), "9: variable stands outside of the main graph");
+  EXPECT_EQ(violation(), "9: variable stands outside of the main graph and of initializers");
+  module.graph(f) = Graph();
+  module.graph(f).name = "f";
+  module.graph(f).results = {Builder(module, f).create(Op::variable, {}, {{"name", std::string("v")}})};
+  Variable drawn;
+  drawn.name = "drawn";
+  drawn.type = scalar;
+  drawn.initializer = f;
+  module.add_variable(std::move(drawn));
+  EXPECT_EQ(violation(), "none");
 }
 
 TEST_F(Broken, TwoAssigns) {
