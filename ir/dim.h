@@ -1,8 +1,8 @@
 // Symbolic integers: the extents of tensors, and the index expressions of loops.
 //
 // A Dim is a polynomial with int64 coefficients over atoms, in normal form (terms sorted, like terms merged, no zero terms), so two Dims
-// are equal as polynomials exactly when they compare equal. An atom is a named symbol or one of floordiv, mod, min, max of two Dims that could
-// not be simplified. Arithmetic that overflows int64 throws Error(out_of_memory).
+// are equal as polynomials exactly when they compare equal. An atom is a named symbol or one of floordiv, mod, min, max of two Dims that
+// could not be simplified. Arithmetic that overflows int64 throws Error(out_of_memory).
 //
 // The same class serves three places: shapes ("batch", "2*n + 1"), sizes and offsets in the memory plan, and indices in loops, where the
 // atoms are loop variables. Symbols are compared by name: in one graph the same name means the same value.

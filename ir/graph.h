@@ -1,14 +1,14 @@
 // Tensor IR: what a computation is, in SSA form.
 //
 // A Module holds variables, symbols and Graphs. A Graph is a function: parameters, nodes in topological order, results. Nodes are uniform:
-// {op, operands, attributes, result types}; what an op means stands in the operator table (ir/op.h), nowhere else. Regions (bodies of loops and
-// branches, composites, fused kernels) are graphs of the same module, referred to by attribute and *isolated*: they see only their parameters, so
-// what a body captures is an explicit operand of its node. Nothing here nests, so nothing recurses over depth.
+// {op, operands, attributes, result types}; what an op means stands in the operator table (ir/op.h), nowhere else. Regions (bodies of
+// loops and branches, composites, fused kernels) are graphs of the same module, referred to by attribute and *isolated*: they see only
+// their parameters, so what a body captures is an explicit operand of its node. Nothing here nests, so nothing recurses over depth.
 //
-// Semantics, for every op: a node's results depend only on its operands, attributes and (for `variable`) the variables' values from before the
-// run. `assign` takes effect at the end of the run; its result is the new value. Integer arithmetic wraps; x/0 = -1, x%0 = x, MIN/-1 = MIN. Float arithmetic is IEEE
-// with NaN, infinities, signed zeros and denormals kept; maximum(a, b) is `a is NaN ? a : (a > b ? a : b)`, minimum likewise. Conversion float -> integer
-// saturates, NaN -> 0.
+// Semantics, for every op: a node's results depend only on its operands, attributes and (for `variable`) the variables' values from before
+// the run. `assign` takes effect at the end of the run; its result is the new value. Integer arithmetic wraps; x/0 = -1, x%0 = x, MIN/-1 =
+// MIN. Float arithmetic is IEEE with NaN, infinities, signed zeros and denormals kept; maximum(a, b) is `a is NaN ? a : (a > b ? a : b)`,
+// minimum likewise. Conversion float -> integer saturates, NaN -> 0.
 //
 // The text form is in ir/text.h, the rules that every module keeps are in ir/verify.h.
 #pragma once
