@@ -1,4 +1,5 @@
-// A Dim compiled for repeated evaluation on an array of int64 slots: symbols, loop variables, tile coordinates and intermediate atoms each have one.
+// A Dim compiled for repeated evaluation on an array of int64 slots: symbols, loop variables, tile coordinates and intermediate atoms each
+// have one.
 #pragma once
 
 #include <cstdint>

@@ -16,9 +16,7 @@ struct OpEntry {
   int operands;
 };
 
-constexpr std::string_view without_underscore(std::string_view name) {
-  return name.back() == '_' ? name.substr(0, name.size() - 1) : name;
-}
+constexpr std::string_view without_underscore(std::string_view name) { return name.back() == '_' ? name.substr(0, name.size() - 1) : name; }
 
 constexpr OpEntry op_table[] = {
 #define KILN_LOOP_OP(name, operands, doc) {without_underscore(#name), operands},

@@ -1,21 +1,21 @@
 // Loop IR: how a kernel computes. What emitters see.
 //
-// A Kernel has buffers (its parameters, row-major unless strides say otherwise), symbols, and a tree of blocks. Values are SSA and live in registers: a value
-// has the type `dtype [rows, cols] x lanes`, a small matrix of vectors, written f32x16[8,2]; f32 alone is one scalar. Arithmetic works element by
-// element; an operand whose rows, cols or lanes is 1 is repeated, so `fma a:f32[8,1], b:f32x16[1,2], c:f32x16[8,2]` is one step of a register-tiled product.
-// Vectors have 64 bytes at every CPU level (16 lanes of f32, 8 of f64): an emitter for narrower registers splits them, so results
-// have the same bits everywhere.
+// A Kernel has buffers (its parameters, row-major unless strides say otherwise), symbols, and a tree of blocks. Values are SSA and live in
+// registers: a value has the type `dtype [rows, cols] x lanes`, a small matrix of vectors, written f32x16[8,2]; f32 alone is one scalar.
+// Arithmetic works element by element; an operand whose rows, cols or lanes is 1 is repeated, so `fma a:f32[8,1], b:f32x16[1,2],
+// c:f32x16[8,2]` is one step of a register-tiled product. Vectors have 64 bytes at every CPU level (16 lanes of f32, 8 of f64): an emitter
+// for narrower registers splits them, so results have the same bits everywhere.
 //
-// Indices are Dims (ir/dim.h): polynomials over the kernel's symbols, the loop variables in scope and named index values (`let`), plus two tile
-// coordinates: "$r" is the row of the value's element and "$v" its position across columns and lanes (col * lanes + lane).
-// `load A[i + $r, k] : f32[8,1]` reads a column of scalars, `load B[k, j + $v] : f32x16[1,2]` two vectors of 16.
+// Indices are Dims (ir/dim.h): polynomials over the kernel's symbols, the loop variables in scope and named index values (`let`), plus two
+// tile coordinates: "$r" is the row of the value's element and "$v" its position across columns and lanes (col * lanes + lane). `load A[i +
+// $r, k] : f32[8,1]` reads a column of scalars, `load B[k, j + $v] : f32x16[1,2]` two vectors of 16.
 //
-// Semantics. Arithmetic as in ir/graph.h; fma rounds once; every op is evaluated exactly as written, never contracted or reassociated. Loops run
-// begin, begin + step ... < end (step > 0), carry SSA values, and yield them; a parallel loop carries nothing, and its iterations touch disjoint
-// cells. A masked load gives zero where the mask is false and touches no memory there; a masked store leaves the cell.
+// Semantics. Arithmetic as in ir/graph.h; fma rounds once; every op is evaluated exactly as written, never contracted or reassociated.
+// Loops run begin, begin + step ... < end (step > 0), carry SSA values, and yield them; a parallel loop carries nothing, and its iterations
+// touch disjoint cells. A masked load gives zero where the mask is false and touches no memory there; a masked store leaves the cell.
 // `reduce` folds an axis of the value in the fixed tree described at its op. Out-of-bounds access is an error that the interpreter reports.
 //
-// Text: ir/loop_text.h. Invariants: ir/loop_verify.h. Interpreter: ir/loop_interpreter.h.
+// Text: ir/loop_text.h. Invariants: ir/loop_verify.cpp. Interpreter: ir/loop_interpreter.h.
 #pragma once
 
 #include <cstdint>
@@ -68,7 +68,8 @@ inline constexpr const char* tile_vector = "$v";
 using RegisterId = std::uint32_t;
 using BufferId = std::uint32_t;
 
-/// A scalar literal in the bits of its dtype: floats as double (exact for f32, f16, bf16), integers and bool as int64 / uint64 bit patterns.
+/// A scalar literal in the bits of its dtype: floats as double (exact for f32, f16, bf16), integers and bool as int64 / uint64 bit
+/// patterns.
 struct Literal {
   DType dtype = DType::f32;
   double number = 0;
@@ -82,28 +83,28 @@ struct Block;
 
 struct Instruction {
   LoopOp op{};
-  RegisterType type;                    ///< of the results of a value op (for a loop or if: see each result)
-  std::vector<RegisterId> operands;     ///< registers; for loads/stores the optional mask comes last
+  RegisterType type;                 ///< of the results of a value op (for a loop or if: see each result)
+  std::vector<RegisterId> operands;  ///< registers; for loads/stores the optional mask comes last
   std::vector<RegisterId> results;
 
   // What only some ops have.
-  BufferId buffer = 0;                  ///< load, store, prefetch
-  std::vector<Dim> indices;             ///< load, store, prefetch: one per buffer dim; index: one; for: begin, end, step
-  bool masked = false;                  ///< load, store: the last operand is the mask
-  bool non_temporal = false;            ///< store
-  Literal literal;                      ///< constant
+  BufferId buffer = 0;        ///< load, store, prefetch
+  std::vector<Dim> indices;   ///< load, store, prefetch: one per buffer dim; index: one; for: begin, end, step
+  bool masked = false;        ///< load, store: the last operand is the mask
+  bool non_temporal = false;  ///< store
+  Literal literal;            ///< constant
   Comparison comparison = Comparison::eq;
-  Axis axis = Axis::lanes;              ///< reduce
-  LoopOp combiner{};                    ///< reduce: add, multiply, minimum, maximum, and_, or_
-  LoopKind loop = LoopKind::serial;     ///< for
-  std::string name;                     ///< for: the loop variable; let: the index value's name
-  std::vector<std::int64_t> cases;      ///< switch: the selector value of each block; indices[0] is the selector
-  std::vector<Block> blocks;            ///< for: body; if: then, else; switch: one per case
+  Axis axis = Axis::lanes;           ///< reduce
+  LoopOp combiner{};                 ///< reduce: add, multiply, minimum, maximum, and_, or_
+  LoopKind loop = LoopKind::serial;  ///< for
+  std::string name;                  ///< for: the loop variable; let: the index value's name
+  std::vector<std::int64_t> cases;   ///< switch: the selector value of each block; indices[0] is the selector
+  std::vector<Block> blocks;         ///< for: body; if: then, else; switch: one per case
 };
 
 /// Instructions in order. A block that yields values ends with `yield`.
 struct Block {
-  std::vector<RegisterId> parameters;   ///< for bodies: the carried values
+  std::vector<RegisterId> parameters;  ///< for bodies: the carried values
   std::vector<Instruction> instructions;
 };
 
@@ -112,19 +113,20 @@ struct Buffer {
   std::string name;
   DType dtype = DType::f32;
   Dims extents;
-  Dims strides;              ///< in elements; empty means row-major
+  Dims strides;  ///< in elements; empty means row-major
   Role role = Role::input;
   std::int32_t alignment = 0;  ///< known alignment of its first element in bytes; 0: that of the element
 };
 
 struct Kernel {
   std::string name;
-  std::string comment;                  ///< what it computes, one line, for readers of the text
-  std::vector<Buffer> buffers;          ///< the parameters, in call order
+  std::string comment;                                     ///< what it computes, one line, for readers of the text
+  std::vector<Buffer> buffers;                             ///< the parameters, in call order
   std::vector<std::shared_ptr<const SymbolInfo>> symbols;  ///< run-time arguments, in call order
-  std::vector<RegisterType> registers;  ///< type of each register
+  std::vector<RegisterType> registers;                     ///< type of each register
   Block body;
-  std::int64_t work = 0;                ///< estimated floating-point operations or bytes for typical symbols, whichever costs more; decides serial or parallel
+  std::int64_t work =
+      0;  ///< estimated floating-point operations or bytes for typical symbols, whichever costs more; decides serial or parallel
 };
 
 }  // namespace kiln::ir

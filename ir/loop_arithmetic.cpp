@@ -1,5 +1,6 @@
-// The arithmetic of loop IR (ir/loop_arithmetic.h), exact to the bit: floats are computed in their own type, f16 and bf16 in f32 and rounded once per
-// operation, integers wrap. Functions (exp, tanh ...) come from the C++ library: they stand in kernels only before expand_math and are not bit-exact.
+// The arithmetic of loop IR (ir/loop_arithmetic.h), exact to the bit: floats are computed in their own type, f16 and bf16 in f32 and
+// rounded once per operation, integers wrap. Functions (exp, tanh ...) come from the C++ library: they stand in kernels only before
+// expand_math and are not bit-exact.
 #include "ir/loop_arithmetic.h"
 
 #include <algorithm>
@@ -87,8 +88,10 @@ template <class T, bool repeat_a, bool repeat_b>
 KILN_FMA_TARGET void fma_row_hardware(std::int32_t n, T* o, const T* a, const T* b, const T* c, std::int32_t sc) {
   const T a0 = *a, b0 = *b;
   for (std::int32_t k = 0; k < n; ++k) {
-    if constexpr (std::is_same_v<T, float>) o[k] = __builtin_fmaf(repeat_a ? a0 : a[k], repeat_b ? b0 : b[k], c[k * sc]);
-    else o[k] = __builtin_fma(repeat_a ? a0 : a[k], repeat_b ? b0 : b[k], c[k * sc]);
+    if constexpr (std::is_same_v<T, float>)
+      o[k] = __builtin_fmaf(repeat_a ? a0 : a[k], repeat_b ? b0 : b[k], c[k * sc]);
+    else
+      o[k] = __builtin_fma(repeat_a ? a0 : a[k], repeat_b ? b0 : b[k], c[k * sc]);
   }
 }
 
@@ -140,18 +143,24 @@ std::uint64_t wide(T value) {
 
 template <class C>
 C add(C a, C b) {
-  if constexpr (std::is_integral_v<C>) return static_cast<C>(wide(a) + wide(b));
-  else return a + b;
+  if constexpr (std::is_integral_v<C>)
+    return static_cast<C>(wide(a) + wide(b));
+  else
+    return a + b;
 }
 template <class C>
 C subtract(C a, C b) {
-  if constexpr (std::is_integral_v<C>) return static_cast<C>(wide(a) - wide(b));
-  else return a - b;
+  if constexpr (std::is_integral_v<C>)
+    return static_cast<C>(wide(a) - wide(b));
+  else
+    return a - b;
 }
 template <class C>
 C multiply(C a, C b) {
-  if constexpr (std::is_integral_v<C>) return static_cast<C>(wide(a) * wide(b));
-  else return a * b;
+  if constexpr (std::is_integral_v<C>)
+    return static_cast<C>(wide(a) * wide(b));
+  else
+    return a * b;
 }
 template <class C>
 C divide(C a, C b) {
@@ -185,14 +194,19 @@ C maximum(C a, C b) {
 }
 template <class C>
 C negate(C a) {
-  if constexpr (std::is_integral_v<C>) return static_cast<C>(-wide(a));
-  else return -a;
+  if constexpr (std::is_integral_v<C>)
+    return static_cast<C>(-wide(a));
+  else
+    return -a;
 }
 template <class C>
 C absolute(C a) {
-  if constexpr (std::is_unsigned_v<C>) return a;
-  else if constexpr (std::is_integral_v<C>) return a < 0 ? static_cast<C>(-wide(a)) : a;
-  else return std::fabs(a);
+  if constexpr (std::is_unsigned_v<C>)
+    return a;
+  else if constexpr (std::is_integral_v<C>)
+    return a < 0 ? static_cast<C>(-wide(a)) : a;
+  else
+    return std::fabs(a);
 }
 /// To the nearest integer, ties to even, whatever the rounding mode; the sign of zero stays.
 template <class C>
@@ -253,10 +267,8 @@ To convert(From value) {
 template <class T>
 ElementApply unary_function(LoopOp op) {
   using C = Compute<T>;
-#define KILN_UNARY(expression)                                       \
-  return [](const ElementWalk& w, void* out, const void* const* in) { \
-    walk1<T, T>(w, out, in, [](C a) { return expression; });          \
-  }
+#define KILN_UNARY(expression) \
+  return [](const ElementWalk& w, void* out, const void* const* in) { walk1<T, T>(w, out, in, [](C a) { return expression; }); }
   if constexpr (!std::is_same_v<T, bool>) {
     if (op == LoopOp::negate) KILN_UNARY(negate<C>(a));
     if (op == LoopOp::abs) KILN_UNARY(absolute<C>(a));
@@ -334,11 +346,9 @@ ElementApply binary_function(LoopOp op) {
 template <class T>
 ElementApply comparison_function(Comparison comparison) {
   using C = Compute<T>;
-#define KILN_COMPARE(name, symbol)                                              \
-  case Comparison::name:                                                        \
-    return [](const ElementWalk& w, void* out, const void* const* in) {         \
-      walk2<bool, T>(w, out, in, [](C a, C b) { return a symbol b; });           \
-    }
+#define KILN_COMPARE(name, symbol) \
+  case Comparison::name:           \
+    return [](const ElementWalk& w, void* out, const void* const* in) { walk2<bool, T>(w, out, in, [](C a, C b) { return a symbol b; }); }
   switch (comparison) {
     KILN_COMPARE(eq, ==);
     KILN_COMPARE(ne, !=);
@@ -377,8 +387,10 @@ void copy_elements(const ElementWalk& w, void* out, const void* const* in) {
 }
 
 ElementApply copy_function(std::size_t size) {
-  return size == 1 ? copy_elements<std::uint8_t>
-                   : size == 2 ? copy_elements<std::uint16_t> : size == 4 ? copy_elements<std::uint32_t> : copy_elements<std::uint64_t>;
+  return size == 1   ? copy_elements<std::uint8_t>
+         : size == 2 ? copy_elements<std::uint16_t>
+         : size == 4 ? copy_elements<std::uint32_t>
+                     : copy_elements<std::uint64_t>;
 }
 
 }  // namespace
@@ -390,7 +402,8 @@ ElementWalk make_walk(const RegisterType& result, const RegisterType* const* ope
     const RegisterType& t = *operands[p];
     strides[p] = {t.rows == 1 ? 0 : t.cols * t.lanes, t.cols == 1 ? 0 : t.lanes, t.lanes == 1 ? 0 : 1};
   }
-  // From the innermost axis outwards: axes of extent 1 vanish, an axis joins the one inside it when every operand walks through both evenly.
+  // From the innermost axis outwards: axes of extent 1 vanish, an axis joins the one inside it when every operand walks through both
+  // evenly.
   ElementWalk walk;
   int at = 3;
   for (int axis = 2; axis >= 0; --axis) {
@@ -419,13 +432,13 @@ ElementApply find_arithmetic(const Instruction& i, DType operand_dtype) {
     case LoopOp::compare:
       result = visit_dtype(operand_dtype, [&](auto tag) { return comparison_function<decltype(tag)>(i.comparison); });
       break;
-    case LoopOp::select:
-      result = visit_dtype(i.type.dtype, [](auto tag) -> ElementApply { return select_elements<decltype(tag)>; });
-      break;
+    case LoopOp::select: result = visit_dtype(i.type.dtype, [](auto tag) -> ElementApply { return select_elements<decltype(tag)>; }); break;
     case LoopOp::fma:
       result = visit_dtype(i.type.dtype, [](auto tag) -> ElementApply {
-        if constexpr (is_float<decltype(tag)>) return fma_elements<decltype(tag)>;
-        else return nullptr;
+        if constexpr (is_float<decltype(tag)>)
+          return fma_elements<decltype(tag)>;
+        else
+          return nullptr;
       });
       break;
     default:
@@ -445,7 +458,9 @@ FoldApply find_fold(LoopOp combiner, DType dtype) {
       using F = decltype(f);
       result = [](void* elements, std::int32_t count, std::int32_t stride) {
         T* e = static_cast<T*>(elements);
-        auto fold = [&](std::int32_t to, std::int32_t from) { e[to * stride] = static_cast<T>(F{}(load(e[to * stride]), load(e[from * stride]))); };
+        auto fold = [&](std::int32_t to, std::int32_t from) {
+          e[to * stride] = static_cast<T>(F{}(load(e[to * stride]), load(e[from * stride])));
+        };
         while (count > 1) {
           if (count % 2 != 0) fold(0, --count);
           count /= 2;
@@ -462,9 +477,12 @@ void fill(void* elements, std::int32_t count, const Literal& literal) {
   visit_dtype(literal.dtype, [&](auto tag) {
     using T = decltype(tag);
     T value;
-    if constexpr (is_half<T>) value = T(static_cast<float>(literal.number));
-    else if constexpr (is_float<T>) value = static_cast<T>(literal.number);
-    else value = static_cast<T>(literal.integer);
+    if constexpr (is_half<T>)
+      value = T(static_cast<float>(literal.number));
+    else if constexpr (is_float<T>)
+      value = static_cast<T>(literal.number);
+    else
+      value = static_cast<T>(literal.integer);
     std::fill_n(static_cast<T*>(elements), count, value);
   });
 }

@@ -8,8 +8,8 @@
 
 namespace kiln::ir {
 
-/// How an operation walks over its result and operands: up to three nested loops, the last one innermost. An operand's stride is 0 where it repeats;
-/// the innermost stride is 0 or 1. Axes that no operand distinguishes are merged, so equal shapes make one loop.
+/// How an operation walks over its result and operands: up to three nested loops, the last one innermost. An operand's stride is 0 where it
+/// repeats; the innermost stride is 0 or 1. Axes that no operand distinguishes are merged, so equal shapes make one loop.
 struct ElementWalk {
   static constexpr std::size_t max_operands = 3;
   std::array<std::int32_t, 3> extents{1, 1, 1};

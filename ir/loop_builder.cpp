@@ -46,7 +46,8 @@ std::string KernelBuilder::unique_name(std::string_view base) {
   return name;
 }
 
-RegisterId KernelBuilder::append_value(LoopOp op, const RegisterType& type, Registers operands, const std::function<void(Instruction&)>& set) {
+RegisterId KernelBuilder::append_value(LoopOp op, const RegisterType& type, Registers operands,
+                                       const std::function<void(Instruction&)>& set) {
   Instruction instruction;
   instruction.op = op;
   instruction.type = type;
@@ -126,7 +127,8 @@ RegisterId KernelBuilder::reduce(RegisterId a, LoopOp combiner, Axis axis) {
   });
 }
 
-void KernelBuilder::store(BufferId buffer, std::vector<Dim> indices, RegisterId value, const RegisterType& type, Mask mask, bool non_temporal) {
+void KernelBuilder::store(BufferId buffer, std::vector<Dim> indices, RegisterId value, const RegisterType& type, Mask mask,
+                          bool non_temporal) {
   Instruction i;
   i.op = LoopOp::store;
   i.type = type;
@@ -209,14 +211,24 @@ KernelBuilder::Registers KernelBuilder::if_else(RegisterId condition, const std:
 }
 
 void KernelBuilder::if_then(RegisterId condition, const std::function<void()>& body) {
-  if_else(condition, [&] { body(); return Registers{}; }, [] { return Registers{}; });
+  if_else(
+      condition,
+      [&] {
+        body();
+        return Registers{};
+      },
+      [] { return Registers{}; });
 }
 
 void KernelBuilder::switch_on(const Dim& selector, std::vector<std::int64_t> cases, const std::function<void(std::int64_t)>& body) {
   Instruction instruction;
   instruction.op = LoopOp::switch_;
   instruction.indices = {selector};
-  for (const std::int64_t value : cases) instruction.blocks.push_back(nested([&] { body(value); return Registers{}; }));
+  for (const std::int64_t value : cases)
+    instruction.blocks.push_back(nested([&] {
+      body(value);
+      return Registers{};
+    }));
   instruction.cases = std::move(cases);
   append(std::move(instruction));
 }

@@ -8,7 +8,8 @@
 //   });
 //   Kernel kernel = b.finish();
 //
-// Types of results follow from the operands: dtype as the op says; rows, cols and lanes are the greatest among the operands (the others are repeated).
+// Types of results follow from the operands: dtype as the op says; rows, cols and lanes are the greatest among the operands (the others are
+// repeated).
 #pragma once
 
 #include <functional>
@@ -67,12 +68,13 @@ class KernelBuilder {
   RegisterId reduce(RegisterId a, LoopOp combiner, Axis axis);
 
   // ---- effects
-  void store(BufferId buffer, std::vector<Dim> indices, RegisterId value, const RegisterType& type, Mask mask = {}, bool non_temporal = false);
+  void store(BufferId buffer, std::vector<Dim> indices, RegisterId value, const RegisterType& type, Mask mask = {},
+             bool non_temporal = false);
   void prefetch(BufferId buffer, std::vector<Dim> indices, const RegisterType& type);
 
   // ---- structure
-  /// A loop that carries values; returns their last ones. The variable's name is `name`, made unique in the kernel; the body gets it as a Dim whose
-  /// bounds are those of the loop.
+  /// A loop that carries values; returns their last ones. The variable's name is `name`, made unique in the kernel; the body gets it as a
+  /// Dim whose bounds are those of the loop.
   Registers for_loop(std::string_view name, const Dim& begin, const Dim& end, const Dim& step, LoopKind kind, const Registers& initial,
                      const CarryingBody& body);
   void for_loop(std::string_view name, const Dim& begin, const Dim& end, const Dim& step, LoopKind kind, const Body& body);
@@ -89,7 +91,8 @@ class KernelBuilder {
   RegisterId new_register(const RegisterType& type);
   std::string unique_name(std::string_view base);
 
-  /// The kernel; its symbols are those declared, then those in extents and strides, then those in loops and indices, in order of occurrence.
+  /// The kernel; its symbols are those declared, then those in extents and strides, then those in loops and indices, in order of
+  /// occurrence.
   Kernel finish();
 
  private:
@@ -102,8 +105,8 @@ class KernelBuilder {
   std::unordered_map<std::string, int> names_;  // taken by symbols, loop variables and lets; how often each was asked for
 };
 
-/// Fills kernel.symbols with every symbol that occurs in extents, strides, bounds and indices and is neither a loop variable, a let nor a tile
-/// coordinate, after those already listed.
+/// Fills kernel.symbols with every symbol that occurs in extents, strides, bounds and indices and is neither a loop variable, a let nor a
+/// tile coordinate, after those already listed.
 void collect_symbols(Kernel& kernel);
 
 /// Calls `visit` with every symbol in `dim`, atoms' operands included, in canonical order (a symbol may come more than once).

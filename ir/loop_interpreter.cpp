@@ -1,8 +1,9 @@
 // The loop interpreter (ir/loop_interpreter.h).
 //
-// A kernel is compiled once to a tree of steps: registers get places in one block of memory, constants are written there once, index expressions become
-// programs over slots (ir/dim_program.h), and arithmetic becomes a function pointer and a walk over elements (ir/loop_arithmetic.h). Accesses
-// whose indices are linear in $r and $v, as nearly all are, cost one evaluation per tile: bounds are checked at the tile's corners.
+// A kernel is compiled once to a tree of steps: registers get places in one block of memory, constants are written there once, index
+// expressions become programs over slots (ir/dim_program.h), and arithmetic becomes a function pointer and a walk over elements
+// (ir/loop_arithmetic.h). Accesses whose indices are linear in $r and $v, as nearly all are, cost one evaluation per tile: bounds are
+// checked at the tile's corners.
 #include "ir/loop_interpreter.h"
 
 #include <algorithm>
@@ -26,7 +27,7 @@ namespace {
 struct TileIndex {
   DimProgram base, row, vector;  ///< base + row * $r + vector * $v, when linear
   bool linear = true;
-  DimProgram whole;              ///< otherwise: evaluated per element
+  DimProgram whole;  ///< otherwise: evaluated per element
 };
 
 /// What an execution of a load, store, or index op sees: one number per dim.
@@ -46,24 +47,24 @@ struct Step {
   enum class Kind : std::uint8_t { apply, fold, index, load, store, loop, branch, choose, let };
   Kind kind{};
   const Instruction* instruction = nullptr;
-  std::uint32_t out = 0;                               // offsets in register memory
+  std::uint32_t out = 0;  // offsets in register memory
   std::uint32_t in[ElementWalk::max_operands] = {};
   std::uint32_t mask = 0;
   ElementApply apply = nullptr;
   FoldApply fold = nullptr;
-  ElementWalk walk;                                    // apply; store: of the value
+  ElementWalk walk;  // apply; store: of the value
   ElementWalk mask_walk;
   std::vector<TileIndex> indices;
-  const Instruction* parallel_loop = nullptr;          // the outermost one around an access
-  bool races = false;                                  // load: that loop also stores to this memory
-  bool linear = true;                                  // all indices are
+  const Instruction* parallel_loop = nullptr;  // the outermost one around an access
+  bool races = false;                          // load: that loop also stores to this memory
+  bool linear = true;                          // all indices are
   // structure
   std::uint32_t slot = 0;
-  DimProgram begin, end, step;                         // loop; branch on cases: begin is the selector
+  DimProgram begin, end, step;  // loop; branch on cases: begin is the selector
   std::vector<Steps> blocks;
-  std::vector<std::vector<Copy>> ends;                 // per block: what its yield does
-  std::vector<Copy> before;                            // loop: initial values
-  bool staged = false;                                 // loop: a yielded value is a parameter, so copy through a buffer
+  std::vector<std::vector<Copy>> ends;  // per block: what its yield does
+  std::vector<Copy> before;             // loop: initial values
+  bool staged = false;                  // loop: a yielded value is a parameter, so copy through a buffer
 };
 
 struct BufferState {
@@ -88,7 +89,8 @@ void gather(void* out, const unsigned char* data, std::int64_t offset, std::int6
   T* o = static_cast<T*>(out);
   for (int r = 0; r < rows; ++r, o += width) {
     const T* from = reinterpret_cast<const T*>(data) + offset + r * row;
-    if (vector == 1) std::memcpy(o, from, static_cast<std::size_t>(width) * sizeof(T));
+    if (vector == 1)
+      std::memcpy(o, from, static_cast<std::size_t>(width) * sizeof(T));
     else
       for (int v = 0; v < width; ++v) o[v] = from[v * vector];
   }
@@ -136,8 +138,8 @@ class KernelInterpreter::Machine {
 
   void run(std::span<const BoundBuffer> buffers, std::span<const std::int64_t> symbols, bool reversed) {
     if (buffers.size() != kernel_.buffers.size() || symbols.size() != kernel_.symbols.size()) {
-      throw InternalError(fmt::format("kernel @{} takes {} buffers and {} symbols; it was called with {} and {}", kernel_.name, kernel_.buffers.size(),
-                                      kernel_.symbols.size(), buffers.size(), symbols.size()));
+      throw InternalError(fmt::format("kernel @{} takes {} buffers and {} symbols; it was called with {} and {}", kernel_.name,
+                                      kernel_.buffers.size(), kernel_.symbols.size(), buffers.size(), symbols.size()));
     }
     reversed_ = reversed;
     std::copy(symbols.begin(), symbols.end(), slots_.begin());
@@ -193,7 +195,8 @@ class KernelInterpreter::Machine {
     std::vector<Copy> copies;
     for (std::size_t k = 0; k < targets.size(); ++k) {
       const RegisterId from = block.instructions.back().operands[k];
-      if (offsets_[targets[k]] != offsets_[from]) copies.push_back({offsets_[targets[k]], offsets_[from], static_cast<std::uint32_t>(register_bytes(from))});
+      if (offsets_[targets[k]] != offsets_[from])
+        copies.push_back({offsets_[targets[k]], offsets_[from], static_cast<std::uint32_t>(register_bytes(from))});
     }
     return copies;
   }
@@ -293,7 +296,8 @@ class KernelInterpreter::Machine {
     // A result lives where its carried value lives: the two are never needed at once.
     for (std::size_t k = 0; k < i.operands.size(); ++k) {
       offsets_[i.results[k]] = offsets_[body.parameters[k]];
-      s.before.push_back({offsets_[body.parameters[k]], offsets_[i.operands[k]], static_cast<std::uint32_t>(register_bytes(i.operands[k]))});
+      s.before.push_back(
+          {offsets_[body.parameters[k]], offsets_[i.operands[k]], static_cast<std::uint32_t>(register_bytes(i.operands[k]))});
     }
     if (!i.operands.empty()) s.out = offsets_[i.results[0]];
     carry_in_place(body);
@@ -303,11 +307,13 @@ class KernelInterpreter::Machine {
       for (const Copy& b : s.ends[0]) s.staged |= a.from == b.to;
   }
 
-  /// Gives a value that only becomes the next carried value the place of the carried one, where the op that makes it is that one's last use: an accumulator.
+  /// Gives a value that only becomes the next carried value the place of the carried one, where the op that makes it is that one's last
+  /// use: an accumulator.
   void carry_in_place(const Block& body) {
     if (body.parameters.empty()) return;
     const Instruction& yield = body.instructions.back();
-    std::unordered_map<RegisterId, std::size_t> last_use;  // index of the last instruction of the block that uses a register, inner blocks included
+    std::unordered_map<RegisterId, std::size_t>
+        last_use;  // index of the last instruction of the block that uses a register, inner blocks included
     std::unordered_map<RegisterId, std::size_t> defined_at;
     for (std::size_t k = 0; k + 1 < body.instructions.size(); ++k) {
       note_uses(body.instructions[k], k, last_use);
@@ -318,7 +324,8 @@ class KernelInterpreter::Machine {
       const auto definition = defined_at.find(next);
       if (definition == defined_at.end()) continue;
       const Instruction& i = body.instructions[definition->second];
-      const bool elementwise = i.op != LoopOp::load && i.op != LoopOp::index && i.op != LoopOp::constant && i.op != LoopOp::reduce && i.blocks.empty();
+      const bool elementwise =
+          i.op != LoopOp::load && i.op != LoopOp::index && i.op != LoopOp::constant && i.op != LoopOp::reduce && i.blocks.empty();
       const bool once = std::count(yield.operands.begin(), yield.operands.end(), next) == 1 &&
                         std::count(yield.operands.begin(), yield.operands.end(), parameter) == 0;
       const auto used = last_use.find(parameter);
@@ -348,7 +355,8 @@ class KernelInterpreter::Machine {
       bool empty = false;
       for (const DimProgram& dim : extents_[k]) {
         state.extents.push_back(dim.evaluate(slots_.data()));
-        if (state.extents.back() < 0) throw InternalError(fmt::format("kernel @{}: buffer '{}' has a negative extent", kernel_.name, b.name));
+        if (state.extents.back() < 0)
+          throw InternalError(fmt::format("kernel @{}: buffer '{}' has a negative extent", kernel_.name, b.name));
         empty |= state.extents.back() == 0;
       }
       std::int64_t elements = 1;
@@ -359,7 +367,11 @@ class KernelInterpreter::Machine {
       std::int64_t last = 0;
       for (std::size_t d = 0; d < b.extents.size(); ++d) last += (state.extents[d] - 1) * state.strides[d];
       const auto size = static_cast<std::int64_t>(size_of(b.dtype));
-      extents[k] = {state.data, empty ? 0 : (last + 1) * size, size, false, b.role == Buffer::Role::input || b.role == Buffer::Role::inout,
+      extents[k] = {state.data,
+                    empty ? 0 : (last + 1) * size,
+                    size,
+                    false,
+                    b.role == Buffer::Role::input || b.role == Buffer::Role::inout,
                     b.role == Buffer::Role::input};
     }
     note_stores(kernel_.body, [&](const Instruction& store) { extents[store.buffer].stored = true; });
@@ -407,7 +419,8 @@ class KernelInterpreter::Machine {
       for (std::string& name : symbols_of(dim)) names.push_back(std::move(name));
     std::string values;
     for (std::size_t k = 0; k < names.size(); ++k) {
-      const bool shown = std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(k), names[k]) != names.begin() + static_cast<std::ptrdiff_t>(k);
+      const bool shown = std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(k), names[k]) !=
+                         names.begin() + static_cast<std::ptrdiff_t>(k);
       if (shown || names[k] == tile_row || names[k] == tile_vector) continue;
       values += fmt::format("{}{} = {}", values.empty() ? " with " : ", ", names[k], slots_[slots_by_name_.at(names[k])]);
     }
@@ -538,17 +551,29 @@ class KernelInterpreter::Machine {
     if (store && ((rows > 1 && row == 0) || (width > 1 && vector == 0))) fail(s, "elements of one store fall on the same cell");
     if (shadow_.tracked(i.buffer)) {
       for (int r = 0; r < rows; ++r) {
-        if (vector == 1) check(s, offset + r * row, width);
+        if (vector == 1)
+          check(s, offset + r * row, width);
         else
           for (int v = 0; v < width; ++v) check(s, offset + r * row + v * vector, 1);
       }
     }
     void* const out = memory(s.out);
     switch (size_of(i.type.dtype)) {
-      case 1: store ? scatter<std::uint8_t>(value, buffer.data, offset, row, vector, rows, width) : gather<std::uint8_t>(out, buffer.data, offset, row, vector, rows, width); break;
-      case 2: store ? scatter<std::uint16_t>(value, buffer.data, offset, row, vector, rows, width) : gather<std::uint16_t>(out, buffer.data, offset, row, vector, rows, width); break;
-      case 4: store ? scatter<std::uint32_t>(value, buffer.data, offset, row, vector, rows, width) : gather<std::uint32_t>(out, buffer.data, offset, row, vector, rows, width); break;
-      default: store ? scatter<std::uint64_t>(value, buffer.data, offset, row, vector, rows, width) : gather<std::uint64_t>(out, buffer.data, offset, row, vector, rows, width);
+      case 1:
+        store ? scatter<std::uint8_t>(value, buffer.data, offset, row, vector, rows, width)
+              : gather<std::uint8_t>(out, buffer.data, offset, row, vector, rows, width);
+        break;
+      case 2:
+        store ? scatter<std::uint16_t>(value, buffer.data, offset, row, vector, rows, width)
+              : gather<std::uint16_t>(out, buffer.data, offset, row, vector, rows, width);
+        break;
+      case 4:
+        store ? scatter<std::uint32_t>(value, buffer.data, offset, row, vector, rows, width)
+              : gather<std::uint32_t>(out, buffer.data, offset, row, vector, rows, width);
+        break;
+      default:
+        store ? scatter<std::uint64_t>(value, buffer.data, offset, row, vector, rows, width)
+              : gather<std::uint64_t>(out, buffer.data, offset, row, vector, rows, width);
     }
   }
 
@@ -580,7 +605,8 @@ class KernelInterpreter::Machine {
         }
         std::int64_t offset = 0;
         for (std::size_t d = 0; d < s.indices.size(); ++d) {
-          const std::int64_t at = s.indices[d].linear ? corners[d].base + corners[d].row * r + corners[d].vector * v : value_at(s.indices[d], r, v);
+          const std::int64_t at =
+              s.indices[d].linear ? corners[d].base + corners[d].row * r + corners[d].vector * v : value_at(s.indices[d], r, v);
           if (at < 0 || at >= buffer.extents[d]) out_of_bounds(s, d, at, at);
           offset += at * buffer.strides[d];
         }
@@ -593,14 +619,18 @@ class KernelInterpreter::Machine {
 
   void check(const Step& s, std::int64_t offset, std::int64_t count) {
     const bool store = s.kind == Step::Kind::store;
-    const Shadow::Fault fault = store ? shadow_.write(s.instruction->buffer, offset, count) : shadow_.read(s.instruction->buffer, offset, count, s.races);
-    if (fault == Shadow::Fault::none) [[likely]] return;
+    const Shadow::Fault fault =
+        store ? shadow_.write(s.instruction->buffer, offset, count) : shadow_.read(s.instruction->buffer, offset, count, s.races);
+    if (fault == Shadow::Fault::none) [[likely]]
+      return;
     const std::string where = fmt::format("of buffer '{}' (element {} of memory{})", kernel_.buffers[s.instruction->buffer].name, offset,
                                           count > 1 ? fmt::format(" or one of the {} after it", count - 1) : "");
     switch (fault) {
       case Shadow::Fault::written_by_other:
-        fail(s, fmt::format("a race: another iteration of a parallel loop wrote a cell {} that this one {}", where, store ? "writes" : "reads"));
-      case Shadow::Fault::read_by_other: fail(s, fmt::format("a race: another iteration of a parallel loop read a cell {} that this one writes", where));
+        fail(s, fmt::format("a race: another iteration of a parallel loop wrote a cell {} that this one {}", where,
+                            store ? "writes" : "reads"));
+      case Shadow::Fault::read_by_other:
+        fail(s, fmt::format("a race: another iteration of a parallel loop read a cell {} that this one writes", where));
       case Shadow::Fault::uninitialized: fail(s, fmt::format("a read of a cell {} that nothing has written", where));
       default: fail(s, fmt::format("a read of a cell {} after a store through another buffer on the same memory", where));
     }
@@ -608,8 +638,8 @@ class KernelInterpreter::Machine {
 
   [[noreturn]] void out_of_bounds(const Step& s, std::size_t dim, std::int64_t least, std::int64_t greatest) const {
     const std::string range = least == greatest ? fmt::format("is {}", least) : fmt::format("runs from {} to {}", least, greatest);
-    fail(s, fmt::format("out of bounds: index {} of buffer '{}' {}, its extent is {}", dim, kernel_.buffers[s.instruction->buffer].name, range,
-                        buffers_[s.instruction->buffer].extents[dim]));
+    fail(s, fmt::format("out of bounds: index {} of buffer '{}' {}, its extent is {}", dim, kernel_.buffers[s.instruction->buffer].name,
+                        range, buffers_[s.instruction->buffer].extents[dim]));
   }
 
   const Kernel& kernel_;
@@ -619,7 +649,7 @@ class KernelInterpreter::Machine {
   std::vector<std::int64_t> slots_;
   std::vector<std::uint32_t> offsets_;  // of registers
   std::vector<CacheLine> registers_;
-  std::vector<CacheLine> spread_;  // the value of a store, repeated up to the store's type
+  std::vector<CacheLine> spread_;   // the value of a store, repeated up to the store's type
   std::vector<const Step*> loops_;  // now running
   std::vector<unsigned char> staging_, mask_;
   std::vector<Corner> corners_;

@@ -1,4 +1,5 @@
-// Parser of loop IR text (ir/loop_text.h): one pass over the text, block by block; the depth of blocks is bounded, so that recursion over them is.
+// Parser of loop IR text (ir/loop_text.h): one pass over the text, block by block; the depth of blocks is bounded, so that recursion over
+// them is.
 #include <memory>
 #include <unordered_map>
 
@@ -77,9 +78,12 @@ class KernelParser {
     s_.expect(":");
     b.dtype = s_.dtype();
     b.extents = dims();
-    if (s_.accept("output")) b.role = Buffer::Role::output;
-    else if (s_.accept("inout")) b.role = Buffer::Role::inout;
-    else if (s_.accept("scratch")) b.role = Buffer::Role::scratch;
+    if (s_.accept("output"))
+      b.role = Buffer::Role::output;
+    else if (s_.accept("inout"))
+      b.role = Buffer::Role::inout;
+    else if (s_.accept("scratch"))
+      b.role = Buffer::Role::scratch;
     if (s_.accept("strides")) b.strides = dims();
     if (s_.accept("align")) b.alignment = static_cast<std::int32_t>(s_.index("an alignment") & INT32_MAX);
     kernel_.buffers.push_back(std::move(b));
@@ -167,8 +171,10 @@ class KernelParser {
         break;
       default: value(i); break;
     }
-    const bool has_result = i.op != LoopOp::store && i.op != LoopOp::prefetch && i.op != LoopOp::let && i.op != LoopOp::yield && i.op != LoopOp::switch_;
-    if (names.size() != (has_result ? 1U : 0U)) s_.fail_at(at, fmt::format("'{}' has {} result{}", word, has_result ? 1 : 0, has_result ? "" : "s"));
+    const bool has_result =
+        i.op != LoopOp::store && i.op != LoopOp::prefetch && i.op != LoopOp::let && i.op != LoopOp::yield && i.op != LoopOp::switch_;
+    if (names.size() != (has_result ? 1U : 0U))
+      s_.fail_at(at, fmt::format("'{}' has {} result{}", word, has_result ? 1 : 0, has_result ? "" : "s"));
     if (has_result) i.results = {define(names[0], i.type)};
     return i;
   }
@@ -206,10 +212,14 @@ class KernelParser {
         const auto combiner = loop_op_from_name(s_.name("what to fold with"));
         if (!combiner || !is_combiner(*combiner)) s_.fail_at(at, "expected add, multiply, minimum, maximum, and or or");
         i.combiner = *combiner;
-        if (s_.accept("lanes")) i.axis = Axis::lanes;
-        else if (s_.accept("cols")) i.axis = Axis::cols;
-        else if (s_.accept("rows")) i.axis = Axis::rows;
-        else s_.fail("expected lanes, cols or rows");
+        if (s_.accept("lanes"))
+          i.axis = Axis::lanes;
+        else if (s_.accept("cols"))
+          i.axis = Axis::cols;
+        else if (s_.accept("rows"))
+          i.axis = Axis::rows;
+        else
+          s_.fail("expected lanes, cols or rows");
         i.operands = uses();
         break;
       }
@@ -232,8 +242,10 @@ class KernelParser {
   }
 
   void for_loop(Instruction& i, const std::vector<Name>& names, std::size_t at, int depth) {
-    if (s_.accept("parallel")) i.loop = LoopKind::parallel;
-    else if (s_.accept("unrolled")) i.loop = LoopKind::unrolled;
+    if (s_.accept("parallel"))
+      i.loop = LoopKind::parallel;
+    else if (s_.accept("unrolled"))
+      i.loop = LoopKind::unrolled;
     i.name = s_.name("the loop variable");
     s_.expect("in");
     const Dim begin = dim();
@@ -276,7 +288,8 @@ class KernelParser {
     const auto& then_block = i.blocks[0].instructions;
     const bool yields = !then_block.empty() && then_block.back().op == LoopOp::yield;
     const std::size_t count = yields ? then_block.back().operands.size() : 0;
-    if (names.size() != count) s_.fail_at(at, fmt::format("an if has one result for each value that its blocks yield: {} and {}", names.size(), count));
+    if (names.size() != count)
+      s_.fail_at(at, fmt::format("an if has one result for each value that its blocks yield: {} and {}", names.size(), count));
     for (std::size_t k = 0; k < count; ++k) i.results.push_back(define(names[k], kernel_.registers[then_block.back().operands[k]]));
   }
 

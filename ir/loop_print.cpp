@@ -1,5 +1,5 @@
-// Text of loop IR (ir/loop_text.h). Registers are numbered in the order of their definitions in the text, whatever their ids: the carried values of a loop, then its
-// body, then its results.
+// Text of loop IR (ir/loop_text.h). Registers are numbered in the order of their definitions in the text, whatever their ids: the carried
+// values of a loop, then its body, then its results.
 #include <algorithm>
 #include <cmath>
 

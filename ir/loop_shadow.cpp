@@ -30,7 +30,8 @@ void Shadow::begin_call(std::span<const Extent> buffers) {
       const auto at = reinterpret_cast<std::uintptr_t>(b.data);
       if (last > first && at >= end) break;
       end = std::max(end, at + static_cast<std::uintptr_t>(std::max<std::int64_t>(b.bytes, 0)));
-      cell = std::gcd(std::gcd(cell, b.element_bytes), static_cast<std::int64_t>(at - begin) == 0 ? cell : static_cast<std::int64_t>(at - begin));
+      cell = std::gcd(std::gcd(cell, b.element_bytes),
+                      static_cast<std::int64_t>(at - begin) == 0 ? cell : static_cast<std::int64_t>(at - begin));
       stored |= b.stored;
       initialized |= b.initialized;
     }
@@ -43,8 +44,9 @@ void Shadow::begin_call(std::span<const Extent> buffers) {
       region.last_reader.clear();
       for (std::size_t k = first; k < last; ++k) {
         const Extent& b = buffers[order[k]];
-        buffers_[order[k]] = {&region, static_cast<int>(region_count), static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(b.data) - begin) / cell,
-                              b.element_bytes / cell, b.constant};
+        buffers_[order[k]] = {&region, static_cast<int>(region_count),
+                              static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(b.data) - begin) / cell, b.element_bytes / cell,
+                              b.constant};
       }
       ++region_count;
     }
@@ -65,7 +67,8 @@ Shadow::Fault Shadow::read(std::size_t buffer, std::int64_t offset, std::int64_t
   if (view.constant) {
     std::uint32_t greatest = 0;
     for (std::size_t c = begin; c < end; ++c) greatest = std::max(greatest, region.writer[c]);
-    if (greatest != 0) return greatest != task_ && !loops_.empty() && earlier_iteration(greatest) ? Fault::written_by_other : Fault::overwritten_input;
+    if (greatest != 0)
+      return greatest != task_ && !loops_.empty() && earlier_iteration(greatest) ? Fault::written_by_other : Fault::overwritten_input;
   }
   if (!races || loops_.empty()) return Fault::none;
   if (region.first_reader.empty()) {

@@ -1,12 +1,12 @@
 // Shadow memory of the loop interpreter: who wrote and read each cell during one call of a kernel.
 //
-// Time is counted in tasks: every iteration of a parallel loop begins a new one. The interpreter runs iterations one after another, so an access of
-// task w conflicts with the current one exactly when, for some parallel loop now running, w lies between the first task of this execution of the loop
-// and the first task of its current iteration: an earlier iteration of the same execution. Accesses before the loop, or inside loops that have
-// ended, are ordered before it.
+// Time is counted in tasks: every iteration of a parallel loop begins a new one. The interpreter runs iterations one after another, so an
+// access of task w conflicts with the current one exactly when, for some parallel loop now running, w lies between the first task of this
+// execution of the loop and the first task of its current iteration: an earlier iteration of the same execution. Accesses before the loop,
+// or inside loops that have ended, are ordered before it.
 //
-// Cells belong to memory, not to buffers: two buffers on the same memory (a kernel that works in place) share them. Memory that the kernel never stores to
-// has none.
+// Cells belong to memory, not to buffers: two buffers on the same memory (a kernel that works in place) share them. Memory that the kernel
+// never stores to has none.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ class Shadow {
   /// One buffer as the kernel uses it.
   struct Extent {
     const void* data = nullptr;
-    std::int64_t bytes = 0;        ///< from `data` to the end of the last element
+    std::int64_t bytes = 0;  ///< from `data` to the end of the last element
     std::int64_t element_bytes = 0;
     bool stored = false, initialized = false, constant = false;
   };
@@ -43,7 +43,8 @@ class Shadow {
   void begin_iteration() { loops_.back().current = ++task_; }
   void leave_loop() { loops_.pop_back(); }
 
-  /// Checks and notes an access to `count` elements from element `offset` (in elements of the buffer) on. `races`: other iterations may touch them too.
+  /// Checks and notes an access to `count` elements from element `offset` (in elements of the buffer) on. `races`: other iterations may
+  /// touch them too.
   Fault read(std::size_t buffer, std::int64_t offset, std::int64_t count, bool races);
   Fault write(std::size_t buffer, std::int64_t offset, std::int64_t count);
 

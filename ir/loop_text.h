@@ -1,6 +1,7 @@
 // Text of loop IR; canonical like ir/text.h.
 //
-//   kernel @dot_relu(x: f32[batch, 1000], w1: f32[1000, 100], h: f32[batch, 100] output) symbols(batch) work(12800000) {  // h = relu(x * w1)
+//   kernel @dot_relu(x: f32[batch, 1000], w1: f32[1000, 100], h: f32[batch, 100] output) symbols(batch) work(12800000) {  // h = relu(x *
+//   w1)
 //     for parallel t in 0 .. ceildiv(batch, 8) {
 //       %0 = constant 0 : f32x16[8,2]
 //       %5 = for k in 0 .. 1000 carry (%1 = %0) {
@@ -24,7 +25,8 @@ namespace kiln::ir {
 std::string print(const Kernel& kernel);
 /// Names of the kernel and of its buffers, and the comment, do not count: two kernels with equal bodies have equal canonical text.
 std::string canonical_text(const Kernel& kernel);
-/// One instruction on one line, as it stands in the kernel's text; of a loop or branch its head. Works on kernels that break invariants: for messages.
+/// One instruction on one line, as it stands in the kernel's text; of a loop or branch its head. Works on kernels that break invariants:
+/// for messages.
 std::string describe(const Kernel& kernel, const Instruction& instruction);
 /// "0.5", "-inf", "true": reads back to the same bits, except for the payload of a NaN.
 std::string to_string(const Literal& literal);

@@ -6,14 +6,16 @@
 //  4. Each op has the number of operands, results, indices and blocks that it needs.
 //  5. Rows, cols and lanes are at least 1 and a register has at most 65536 elements; a result has its instruction's type.
 //  6. Operands have the rows, cols and lanes of the result, or 1.
-//  7. Dtypes: operands and result agree, except as compare, select, convert, bitcast and index define; arithmetic is on numbers, fma and roots on floats,
+//  7. Dtypes: operands and result agree, except as compare, select, convert, bitcast and index define; arithmetic is on numbers, fma and
+//  roots on floats,
 //     bits on integers and bool, shifts on integers; bitcast keeps the size.
 //  8. A constant's literal has the constant's dtype.
 //  9. Loads, stores and prefetches name a buffer, give one index per dim, and have the buffer's dtype.
 // 10. Index expressions mention symbols of the kernel, loop variables and lets in scope, and (except in bounds and selectors) $r and $v.
 // 11. Buffers of role input are not stored to.
 // 12. Names of loop variables and lets are distinct from each other and from symbols and tile coordinates.
-// 13. A loop's step is at least 1; what it carries, its parameters and its results have equal types; its body ends with a yield of those types exactly when it
+// 13. A loop's step is at least 1; what it carries, its parameters and its results have equal types; its body ends with a yield of those
+// types exactly when it
 //     carries something; parallel loops carry nothing.
 // 14. A yield stands at the end of the body of a loop or an if, nowhere else.
 // 15. An if has a scalar bool and two blocks, which both yield values of the results' types.
@@ -65,7 +67,8 @@ class Verifier {
   void run() {
     signature();
     for (const RegisterType& type : kernel_.registers) {
-      const bool sound = type.rows >= 1 && type.cols >= 1 && type.lanes >= 1 && std::int64_t{type.rows} * type.cols * type.lanes <= max_elements;
+      const bool sound =
+          type.rows >= 1 && type.cols >= 1 && type.lanes >= 1 && std::int64_t{type.rows} * type.cols * type.lanes <= max_elements;
       if (!sound) fail(5, fmt::format("register type {} is out of range", to_string(type)));
     }
     if (!kernel_.body.parameters.empty()) fail(4, "the kernel's body has block parameters");
@@ -115,7 +118,8 @@ class Verifier {
     return stranger;
   }
   void check_index(const Instruction& i, const Dim& dim, bool tile) const {
-    if (const std::string stranger = unknown_symbol(dim, tile); !stranger.empty()) fail(10, i, fmt::format("'{}' is not in scope", stranger));
+    if (const std::string stranger = unknown_symbol(dim, tile); !stranger.empty())
+      fail(10, i, fmt::format("'{}' is not in scope", stranger));
   }
 
   const RegisterType& type(RegisterId id) const { return kernel_.registers[id]; }
@@ -131,7 +135,8 @@ class Verifier {
     if (state_[id] == State::ended) fail(3, i, "an operand is used outside the block that defines it");
   }
   void bind(const Instruction& i) {
-    if (i.name == tile_row || i.name == tile_vector || !taken_.insert(i.name).second) fail(12, i, fmt::format("the name '{}' is taken", i.name));
+    if (i.name == tile_row || i.name == tile_vector || !taken_.insert(i.name).second)
+      fail(12, i, fmt::format("the name '{}' is taken", i.name));
     scope_.insert(i.name);
     bound_.push_back(i.name);
   }
@@ -156,7 +161,8 @@ class Verifier {
 
   void instruction(const Instruction& i, int depth) {
     const int wanted = operand_count(i.op);
-    if (wanted >= 0 && i.operands.size() != static_cast<std::size_t>(wanted)) fail(4, i, fmt::format("{} operands instead of {}", i.operands.size(), wanted));
+    if (wanted >= 0 && i.operands.size() != static_cast<std::size_t>(wanted))
+      fail(4, i, fmt::format("{} operands instead of {}", i.operands.size(), wanted));
     for (const RegisterId id : i.operands) use(i, id);
     const Form form = form_of(i.op);
     if (form != Form::structure) {
@@ -184,7 +190,8 @@ class Verifier {
       default: value(i);
     }
     for (const RegisterId id : i.results) define(i, id);
-    if (form == Form::value && type(i.results[0]) != i.type) fail(5, i, fmt::format("the result register has type {}", to_string(type(i.results[0]))));
+    if (form == Form::value && type(i.results[0]) != i.type)
+      fail(5, i, fmt::format("the result register has type {}", to_string(type(i.results[0]))));
   }
 
   void check_repeats(const Instruction& i, const RegisterType& operand, int number = 6) const {
@@ -271,7 +278,8 @@ class Verifier {
   void access(const Instruction& i) const {
     if (i.buffer >= kernel_.buffers.size()) fail(9, i, "no such buffer");
     const Buffer& b = kernel_.buffers[i.buffer];
-    if (i.indices.size() != b.extents.size()) fail(9, i, fmt::format("{} indices for buffer '{}' of rank {}", i.indices.size(), b.name, b.extents.size()));
+    if (i.indices.size() != b.extents.size())
+      fail(9, i, fmt::format("{} indices for buffer '{}' of rank {}", i.indices.size(), b.name, b.extents.size()));
     for (const Dim& dim : i.indices) check_index(i, dim, true);
     if (i.type.dtype != b.dtype) fail(9, i, fmt::format("buffer '{}' has dtype {}", b.name, name_of(b.dtype)));
     if (std::int64_t{i.type.rows} * i.type.cols * i.type.lanes > max_elements || i.type.rows < 1 || i.type.cols < 1 || i.type.lanes < 1)
@@ -297,7 +305,8 @@ class Verifier {
     if (count != wanted.size()) fail(number, i, fmt::format("a block yields {} values instead of {}", count, wanted.size()));
     for (std::size_t k = 0; k < count; ++k) {
       const RegisterType& have = type(b.instructions.back().operands[k]);
-      if (have != type(wanted[k])) fail(number, i, fmt::format("a block yields {} instead of {}", to_string(have), to_string(type(wanted[k]))));
+      if (have != type(wanted[k]))
+        fail(number, i, fmt::format("a block yields {} instead of {}", to_string(have), to_string(type(wanted[k]))));
     }
   }
   void check_results(const Instruction& i) const {
@@ -318,8 +327,9 @@ class Verifier {
     for (std::size_t k = 0; k < i.operands.size(); ++k) {
       if (body.parameters[k] >= state_.size()) fail(3, i, fmt::format("register id {} is out of range", body.parameters[k]));
       if (type(body.parameters[k]) != type(i.operands[k]) || type(i.results[k]) != type(i.operands[k]))
-        fail(13, i, fmt::format("carried value {} starts as {}, is {} in the body and {} after it", k, to_string(type(i.operands[k])),
-                                to_string(type(body.parameters[k])), to_string(type(i.results[k]))));
+        fail(13, i,
+             fmt::format("carried value {} starts as {}, is {} in the body and {} after it", k, to_string(type(i.operands[k])),
+                         to_string(type(body.parameters[k])), to_string(type(i.results[k]))));
     }
     block(body, &i, depth + 1);
     check_yield(i, body, i.operands, 13);
@@ -327,14 +337,16 @@ class Verifier {
 
   void branch(const Instruction& i, int depth) {
     if (i.blocks.size() != 2) fail(4, i, "an if has two blocks");
-    if (type(i.operands[0]) != RegisterType{DType::boolean}) fail(15, i, fmt::format("the condition has type {}", to_string(type(i.operands[0]))));
+    if (type(i.operands[0]) != RegisterType{DType::boolean})
+      fail(15, i, fmt::format("the condition has type {}", to_string(type(i.operands[0]))));
     check_results(i);
     for (const Block& b : i.blocks) block(b, &i, depth + 1);
     for (const Block& b : i.blocks) check_yield(i, b, i.results, 15);
   }
 
   void switch_on(const Instruction& i, int depth) {
-    if (i.indices.size() != 1 || i.cases.size() != i.blocks.size() || !i.results.empty()) fail(4, i, "a switch has a selector and one block per case");
+    if (i.indices.size() != 1 || i.cases.size() != i.blocks.size() || !i.results.empty())
+      fail(4, i, "a switch has a selector and one block per case");
     check_index(i, i.indices[0], false);
     std::set<std::int64_t> seen;
     for (const std::int64_t value : i.cases)
@@ -344,9 +356,9 @@ class Verifier {
 
   const Kernel& kernel_;
   std::vector<State> state_;
-  std::vector<RegisterId> defined_;              // in scope, in order of definition
+  std::vector<RegisterId> defined_;                // in scope, in order of definition
   std::unordered_set<std::string> scope_, taken_;  // names usable now; names ever used
-  std::vector<std::string> bound_;               // loop variables and lets in scope
+  std::vector<std::string> bound_;                 // loop variables and lets in scope
 };
 
 }  // namespace

@@ -1,11 +1,12 @@
-// Program IR: what happens in which order in one run. x86 emits it as one native function; CUDA reads it as its launch plan; AOT's C entry is it.
+// Program IR: what happens in which order in one run. x86 emits it as one native function; CUDA reads it as its launch plan; AOT's C entry
+// is it.
 //
-// Buffers are named pieces of memory: an input, an output, a variable's current storage or its shadow, a constant, or a slot of the arena at an offset that is
-// a Dim of the program's symbols. Statements run in order; `while` and `if` hold statements. Every run starts by computing `values` (the plan): arena size,
-// offsets and whatever else is a Dim at run time.
+// Buffers are named pieces of memory: an input, an output, a variable's current storage or its shadow, a constant, or a slot of the arena
+// at an offset that is a Dim of the program's symbols. Statements run in order; `while` and `if` hold statements. Every run starts by
+// computing `values` (the plan): arena size, offsets and whatever else is a Dim at run time.
 //
-// Order of state: every statement that can fail comes before the first statement that changes a variable (an in-place kernel call whose output is a
-// `variable` buffer, or a commit). A commit makes the shadow buffer the variable's storage.
+// Order of state: every statement that can fail comes before the first statement that changes a variable (an in-place kernel call whose
+// output is a `variable` buffer, or a commit). A commit makes the shadow buffer the variable's storage.
 //
 // Text: print/parse below. Invariants are numbered in program_verify.cpp.
 #pragma once
@@ -26,21 +27,21 @@ struct ProgramBuffer {
   DType dtype = DType::f32;
   Dims extents;
   Storage storage = Storage::arena;
-  std::uint32_t index = 0;   ///< which input, output, variable (shadow: of which variable) or constant
-  Dim offset;                ///< arena: bytes from its start, a multiple of 64
+  std::uint32_t index = 0;  ///< which input, output, variable (shadow: of which variable) or constant
+  Dim offset;               ///< arena: bytes from its start, a multiple of 64
 };
 
 enum class StatementKind : std::uint8_t {
-  call,       ///< kernel `index` with `buffers` and `symbols`
-  copy,       ///< buffers[0] = buffers[1], whole
-  if_,        ///< buffers[0] is the predicate (bool[]); blocks: then, else
-  while_,     ///< blocks: condition (which writes buffers[0], bool[]), body
-  tape_clear, ///< tape `index` becomes empty
-  tape_push,  ///< pushes the content of buffers[0] on tape `index`
-  tape_pop,   ///< pops into buffers[0]
-  check,      ///< fails with check `index` unless buffers[0] (bool[]) is true
-  poll,       ///< may stop the run (deadline, cancellation)
-  commit,     ///< swaps variable `index` with its shadow
+  call,        ///< kernel `index` with `buffers` and `symbols`
+  copy,        ///< buffers[0] = buffers[1], whole
+  if_,         ///< buffers[0] is the predicate (bool[]); blocks: then, else
+  while_,      ///< blocks: condition (which writes buffers[0], bool[]), body
+  tape_clear,  ///< tape `index` becomes empty
+  tape_push,   ///< pushes the content of buffers[0] on tape `index`
+  tape_pop,    ///< pops into buffers[0]
+  check,       ///< fails with check `index` unless buffers[0] (bool[]) is true
+  poll,        ///< may stop the run (deadline, cancellation)
+  commit,      ///< swaps variable `index` with its shadow
 };
 
 struct Statement {
@@ -55,7 +56,7 @@ struct Tape {
   std::string name;
   DType dtype = DType::f32;
   Dims extents;
-  std::uint32_t state = 0;   ///< arena buffer (u8[64]) that holds the tape's bookkeeping
+  std::uint32_t state = 0;  ///< arena buffer (u8[64]) that holds the tape's bookkeeping
 };
 
 struct ProgramPort {
@@ -68,7 +69,7 @@ struct ProgramPort {
 struct ProgramVariable {
   std::string name;
   DType dtype = DType::f32;
-  Dims dims;                 ///< static
+  Dims dims;  ///< static
   bool read = false, assigned = false, shadowed = false;
   LocationId location = 0;
 };
@@ -80,7 +81,7 @@ struct ProgramCheck {
   std::string hint;
 };
 
-struct ExtentCheck {         ///< left == right, else check `check` fails before anything runs
+struct ExtentCheck {  ///< left == right, else check `check` fails before anything runs
   Dim left, right;
   std::uint32_t check = 0;
 };
@@ -92,7 +93,7 @@ struct Program {
   std::vector<ProgramVariable> variables;
   std::vector<Array> constants;
   std::vector<ProgramBuffer> buffers;
-  std::vector<Kernel> kernels;       ///< each once, however often called
+  std::vector<Kernel> kernels;  ///< each once, however often called
   std::vector<Tape> tapes;
   std::vector<ProgramCheck> checks;
   std::vector<ExtentCheck> extent_checks;
@@ -142,8 +143,8 @@ inline constexpr int max_statement_depth = 4096;
 
 /// The kernel-call symbols of a program are matched by name: kernel symbol "batch" gets the program's "batch".
 
-/// Runs a program on memory with the loop interpreter for its kernels: the exact meaning of what codegen emits. `call` as for generated code.
-/// Serves as kiln_entry / kiln_plan through these, with the Program in kiln_call::program.
+/// Runs a program on memory with the loop interpreter for its kernels: the exact meaning of what codegen emits. `call` as for generated
+/// code. Serves as kiln_entry / kiln_plan through these, with the Program in kiln_call::program.
 }  // namespace kiln::ir
 
 struct kiln_call;
@@ -151,7 +152,7 @@ namespace kiln::ir {
 std::int32_t interpret_program(kiln_call* call);
 std::int32_t interpret_plan(void* program, const std::int64_t* symbols, std::int64_t* values);
 
-/// The Dims that the plan computes, in order: arena bytes, then the non-constant, non-symbol extents of inputs, then of outputs, then both sides of the extent checks.
-/// Everything that fills or reads kiln_call::values uses this list.
+/// The Dims that the plan computes, in order: arena bytes, then the non-constant, non-symbol extents of inputs, then of outputs, then both
+/// sides of the extent checks. Everything that fills or reads kiln_call::values uses this list.
 std::vector<Dim> plan_dims(const Program& program);
 }  // namespace kiln::ir

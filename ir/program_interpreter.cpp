@@ -1,8 +1,8 @@
-// The interpreter of program IR: statements one after the other, kernels through the loop interpreter. It has the signature of generated code (kiln/abi.h), so
-// that whatever runs programs can run it instead.
+// The interpreter of program IR: statements one after the other, kernels through the loop interpreter. It has the signature of generated
+// code (kiln/abi.h), so that whatever runs programs can run it instead.
 //
-// A tape's state (64 bytes of the arena) holds its topmost chunk and how many items lie in it. Chunks come from the run's allocator, are linked both
-// ways and kept for reuse when they empty; the allocator's owner frees them when the run ends.
+// A tape's state (64 bytes of the arena) holds its topmost chunk and how many items lie in it. Chunks come from the run's allocator, are
+// linked both ways and kept for reuse when they empty; the allocator's owner frees them when the run ends.
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -23,7 +23,7 @@ struct Chunk {
   Chunk* below;
   Chunk* above;
 };
-constexpr std::size_t chunk_header = 64;   // keeps items aligned as the chunk is
+constexpr std::size_t chunk_header = 64;  // keeps items aligned as the chunk is
 constexpr std::size_t chunk_bytes = 65536;
 
 struct TapeState {
@@ -49,7 +49,8 @@ class Run {
       bytes_.push_back(static_cast<std::size_t>(evaluate(product(b.extents), value_of)) * size_of(b.dtype));
       offsets_.push_back(b.storage == Storage::arena ? evaluate(b.offset, value_of) : 0);
     }
-    for (const Tape& t : program.tapes) item_bytes_.push_back(static_cast<std::size_t>(evaluate(product(t.extents), value_of)) * size_of(t.dtype));
+    for (const Tape& t : program.tapes)
+      item_bytes_.push_back(static_cast<std::size_t>(evaluate(product(t.extents), value_of)) * size_of(t.dtype));
     first_chunks_.resize(program.tapes.size());
     kernels_.resize(program.kernels.size());
   }
@@ -66,8 +67,10 @@ class Run {
       frames_.pop_back();
       if (!done.loop) continue;
       // After the condition: the body, or the end; after the body: the condition.
-      if (!done.condition) frames_.push_back({&done.loop->blocks[0], 0, done.loop, true});
-      else if (is_true(done.loop->buffers[0])) frames_.push_back({&done.loop->blocks[1], 0, done.loop, false});
+      if (!done.condition)
+        frames_.push_back({&done.loop->blocks[0], 0, done.loop, true});
+      else if (is_true(done.loop->buffers[0]))
+        frames_.push_back({&done.loop->blocks[1], 0, done.loop, false});
     }
     return KILN_OK;
   }
@@ -135,7 +138,9 @@ class Run {
     ready->interpreter.run(buffers_, ready->symbols);
   }
 
-  std::int64_t capacity(std::size_t item) const { return static_cast<std::int64_t>(std::max<std::size_t>(1, item == 0 ? chunk_bytes : chunk_bytes / item)); }
+  std::int64_t capacity(std::size_t item) const {
+    return static_cast<std::int64_t>(std::max<std::size_t>(1, item == 0 ? chunk_bytes : chunk_bytes / item));
+  }
   unsigned char* item(const TapeState& state, std::size_t bytes) const {
     return reinterpret_cast<unsigned char*>(state.top) + chunk_header + static_cast<std::size_t>(state.count) * bytes;
   }
@@ -166,7 +171,8 @@ class Run {
     TapeState state;
     std::memcpy(&state, address(p_.tapes[s.index].state), sizeof state);
     if (state.count == 0 && state.top && state.top->below) state = {state.top->below, capacity(bytes)};
-    if (state.count == 0) throw InternalError(fmt::format("program @{}: a pop from tape '{}', which is empty", p_.name, p_.tapes[s.index].name));
+    if (state.count == 0)
+      throw InternalError(fmt::format("program @{}: a pop from tape '{}', which is empty", p_.name, p_.tapes[s.index].name));
     --state.count;
     if (bytes != 0) std::memcpy(address(s.buffers[0]), item(state, bytes), bytes);
     std::memcpy(address(p_.tapes[s.index].state), &state, sizeof state);
@@ -179,7 +185,7 @@ class Run {
 
   const Program& p_;
   kiln_call& call_;
-  std::vector<std::size_t> bytes_;      // of buffers
+  std::vector<std::size_t> bytes_;  // of buffers
   std::vector<std::int64_t> offsets_;
   std::vector<std::size_t> item_bytes_;  // of tapes
   std::vector<Chunk*> first_chunks_;     // of tapes; null: none yet

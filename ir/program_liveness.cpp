@@ -40,7 +40,9 @@ class Walk {
     bool condition = false;
   };
 
-  void enter(const std::vector<Statement>& block, const Statement* loop = nullptr, bool condition = false) { frames_.push_back({&block, 0, loop, condition}); }
+  void enter(const std::vector<Statement>& block, const Statement* loop = nullptr, bool condition = false) {
+    frames_.push_back({&block, 0, loop, condition});
+  }
 
   void touch(const Statement& statement) {
     for (const Access& access : accesses_of(program_, statement)) touches.push_back({access.buffer, position_, loop_});

@@ -18,17 +18,18 @@ struct Access {
 /// Reads come before writes.
 std::vector<Access> accesses_of(const Program& program, const Statement& statement);
 
-/// Positions count statements, and the begin, test and end of loops, in the order of the text. A buffer holds something that matters from `first` to `last`,
-/// both included; one that is never touched has first > last.
+/// Positions count statements, and the begin, test and end of loops, in the order of the text. A buffer holds something that matters from
+/// `first` to `last`, both included; one that is never touched has first > last.
 struct LiveRange {
   std::uint32_t first = UINT32_MAX, last = 0;
 };
 
-/// A buffer that is touched inside a loop and also outside it is alive during the whole loop: its content may pass around the back-edge. One that is touched
-/// inside a loop only begins with a write in every iteration, so it is alive from there to its last use.
+/// A buffer that is touched inside a loop and also outside it is alive during the whole loop: its content may pass around the back-edge.
+/// One that is touched inside a loop only begins with a write in every iteration, so it is alive from there to its last use.
 std::vector<LiveRange> live_ranges(const Program& program);
 
-/// Calls `visit` for every statement in the order of the text, blocks after their owner; without recursion. `depth` is 0 in the program's body.
+/// Calls `visit` for every statement in the order of the text, blocks after their owner; without recursion. `depth` is 0 in the program's
+/// body.
 void for_each_statement(const Program& program, const std::function<void(const Statement&, int depth)>& visit);
 
 }  // namespace kiln::ir

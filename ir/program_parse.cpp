@@ -37,7 +37,8 @@ class ProgramParser {
     p_.arena_bytes = dim();
     s_.expect(")");
     s_.expect("{");
-    while (declaration()) {}
+    while (declaration()) {
+    }
     statements();
     p_.kernels = parse_kernels(s_);
     resolve_kernels(start);
@@ -67,7 +68,8 @@ class ProgramParser {
   std::string new_name(Names& names, std::string_view what) {
     const std::size_t at = s_.position();
     std::string name = s_.name(what);
-    if (!names.try_emplace(name, static_cast<std::uint32_t>(names.size())).second) s_.fail_at(at, fmt::format("{} is named '{}' already", what, name));
+    if (!names.try_emplace(name, static_cast<std::uint32_t>(names.size())).second)
+      s_.fail_at(at, fmt::format("{} is named '{}' already", what, name));
     return name;
   }
   std::uint32_t reference(const Names& names, std::string_view what) {
@@ -255,7 +257,8 @@ class ProgramParser {
           append(std::move(s));
           continue;
         }
-        if (open.size() >= static_cast<std::size_t>(max_statement_depth)) s_.fail(fmt::format("statements nest more than {} deep", max_statement_depth));
+        if (open.size() >= static_cast<std::size_t>(max_statement_depth))
+          s_.fail(fmt::format("statements nest more than {} deep", max_statement_depth));
         s.blocks.emplace_back();
         open.push_back(std::move(s));
         continue;

@@ -11,9 +11,16 @@ namespace kiln::ir {
 namespace {
 
 constexpr std::string_view error_code_names[] = {
-    "invalid_argument", "shape_mismatch", "dtype_mismatch",     "foreign_graph", "not_differentiable", "missing_feed", "invalid_feed",
-    "uninitialized",    "conflicting_assign", "check_failed",   "deadline_exceeded", "cancelled",      "out_of_memory", "io",
-    "corrupt_file",     "parse",          "unsupported",        "custom_call_failed", "poisoned",
+    "invalid_argument",   "shape_mismatch",
+    "dtype_mismatch",     "foreign_graph",
+    "not_differentiable", "missing_feed",
+    "invalid_feed",       "uninitialized",
+    "conflicting_assign", "check_failed",
+    "deadline_exceeded",  "cancelled",
+    "out_of_memory",      "io",
+    "corrupt_file",       "parse",
+    "unsupported",        "custom_call_failed",
+    "poisoned",
 };
 static_assert(std::size(error_code_names) == static_cast<std::size_t>(ErrorCode::poisoned) + 1);
 
@@ -48,11 +55,13 @@ class Printer {
 
   void declarations() {
     const auto type = [](DType dtype, const Dims& dims) { return std::string(name_of(dtype)) + to_string(dims); };
-    for (const ProgramPort& p : program_.inputs) out_ += fmt::format("  input {}: {}{}\n", name_text(p.name), type(p.dtype, p.dims), location(p.location));
-    for (const ProgramPort& p : program_.outputs) out_ += fmt::format("  output {}: {}{}\n", name_text(p.name), type(p.dtype, p.dims), location(p.location));
+    for (const ProgramPort& p : program_.inputs)
+      out_ += fmt::format("  input {}: {}{}\n", name_text(p.name), type(p.dtype, p.dims), location(p.location));
+    for (const ProgramPort& p : program_.outputs)
+      out_ += fmt::format("  output {}: {}{}\n", name_text(p.name), type(p.dtype, p.dims), location(p.location));
     for (const ProgramVariable& v : program_.variables) {
-      out_ += fmt::format("  variable {}: {}{}{}{}{}\n", name_text(v.name), type(v.dtype, v.dims), v.read ? " read" : "", v.assigned ? " assigned" : "",
-                          v.shadowed ? " shadowed" : "", location(v.location));
+      out_ += fmt::format("  variable {}: {}{}{}{}{}\n", name_text(v.name), type(v.dtype, v.dims), v.read ? " read" : "",
+                          v.assigned ? " assigned" : "", v.shadowed ? " shadowed" : "", location(v.location));
     }
     for (const Array& constant : program_.constants) {
       out_ += fmt::format("  constant {}{} ", name_of(constant.dtype()), to_string(constant.shape()));
@@ -60,10 +69,11 @@ class Printer {
       out_ += '\n';
     }
     for (const ProgramCheck& c : program_.checks) {
-      out_ += fmt::format("  check {} {}{}{}\n", name_of(c.code), quoted_text(c.message), c.hint.empty() ? "" : " hint " + quoted_text(c.hint),
-                          location(c.location));
+      out_ += fmt::format("  check {} {}{}{}\n", name_of(c.code), quoted_text(c.message),
+                          c.hint.empty() ? "" : " hint " + quoted_text(c.hint), location(c.location));
     }
-    for (const ExtentCheck& c : program_.extent_checks) out_ += fmt::format("  require {} == {} check {}\n", to_string(c.left), to_string(c.right), c.check);
+    for (const ExtentCheck& c : program_.extent_checks)
+      out_ += fmt::format("  require {} == {} check {}\n", to_string(c.left), to_string(c.right), c.check);
     for (const ProgramBuffer& b : program_.buffers) {
       out_ += fmt::format("  buffer {} = {} {}\n", name_text(b.name), name_of(b.storage), place(b));
     }

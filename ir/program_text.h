@@ -16,7 +16,8 @@ std::optional<ErrorCode> error_code_from_name(std::string_view name);
 std::string_view name_of(Storage storage);
 std::optional<Storage> storage_from_name(std::string_view name);
 
-/// What the storage says of a buffer: the dtype and extents of the port, variable or constant behind it. Nothing for the arena or a bad index.
+/// What the storage says of a buffer: the dtype and extents of the port, variable or constant behind it. Nothing for the arena or a bad
+/// index.
 struct StorageType {
   DType dtype;
   Dims extents;

@@ -1,7 +1,8 @@
 // The invariants of program IR. Messages cite the numbers.
 //
 //  1. Inputs, outputs, variables, buffers, kernels and tapes have distinct names within their kind.
-//  2. A buffer names an existing port, variable or constant, has its dtype, and as many elements; a shadow belongs to a variable that is `shadowed`.
+//  2. A buffer names an existing port, variable or constant, has its dtype, and as many elements; a shadow belongs to a variable that is
+//  `shadowed`.
 //  3. Dims mention only the program's symbols, which have distinct names; extents of variables are numbers.
 //  4. An arena buffer begins at a multiple of 64 and ends within arena_bytes.
 //  5. Arena buffers that are alive at the same time (ir/program_liveness.h) do not overlap.
@@ -11,7 +12,8 @@
 //  9. The predicate of an if, while or check is bool[].
 // 10. Copies and tape items have equal dtypes and numbers of elements on both sides; a tape's state is u8[64] in the arena.
 // 11. What can fail (check, poll, tape_push) stands before the first statement that changes a variable.
-// 12. Variables are changed in the body of the program only, not inside an if or while. A variable is committed at most once, and after that neither it nor its
+// 12. Variables are changed in the body of the program only, not inside an if or while. A variable is committed at most once, and after
+// that neither it nor its
 //     shadow is mentioned.
 // 13. A variable that is written or committed is `assigned`, one that is read is `read`; commits are of shadowed variables.
 // 14. Memory of the arena is written before it is read, and every output is written.
@@ -149,7 +151,8 @@ class Verifier {
     };
     const auto predicate = [&] {
       const ProgramBuffer& b = p_.buffers[s.buffers[0]];
-      if (b.dtype != DType::boolean || !same_size(b.extents, {})) fail(9, fmt::format("the predicate '{}' is {}{}", b.name, name_of(b.dtype), to_string(b.extents)));
+      if (b.dtype != DType::boolean || !same_size(b.extents, {}))
+        fail(9, fmt::format("the predicate '{}' is {}{}", b.name, name_of(b.dtype), to_string(b.extents)));
     };
     const auto tape_item = [&] {
       const ProgramBuffer& b = p_.buffers[s.buffers[0]];
@@ -161,7 +164,8 @@ class Verifier {
       case StatementKind::copy: {
         need(2, 0, SIZE_MAX);
         const ProgramBuffer &to = p_.buffers[s.buffers[0]], &from = p_.buffers[s.buffers[1]];
-        if (to.dtype != from.dtype || !same_size(to.extents, from.extents)) fail(10, fmt::format("a copy from '{}' to '{}', which differ in type", from.name, to.name));
+        if (to.dtype != from.dtype || !same_size(to.extents, from.extents))
+          fail(10, fmt::format("a copy from '{}' to '{}', which differ in type", from.name, to.name));
         break;
       }
       case StatementKind::if_:
@@ -192,20 +196,22 @@ class Verifier {
       if (b.storage != Storage::variable && b.storage != Storage::shadow) continue;
       const ProgramVariable& v = p_.variables[b.index];
       if (a.written && !v.assigned) fail(13, fmt::format("'{}' is written, but variable '{}' is not assigned", b.name, v.name));
-      if (a.read && b.storage == Storage::variable && !v.read) fail(13, fmt::format("'{}' is read, but variable '{}' is not", b.name, v.name));
+      if (a.read && b.storage == Storage::variable && !v.read)
+        fail(13, fmt::format("'{}' is read, but variable '{}' is not", b.name, v.name));
     }
   }
 
   void call(const Statement& s) const {
     if (s.index >= p_.kernels.size() || !s.blocks.empty()) fail(8, fmt::format("a call of kernel {} of {}", s.index, p_.kernels.size()));
     const Kernel& k = p_.kernels[s.index];
-    if (k.buffers.size() != s.buffers.size()) fail(6, fmt::format("kernel @{} takes {} buffers, not {}", k.name, k.buffers.size(), s.buffers.size()));
+    if (k.buffers.size() != s.buffers.size())
+      fail(6, fmt::format("kernel @{} takes {} buffers, not {}", k.name, k.buffers.size(), s.buffers.size()));
     for (std::size_t i = 0; i < s.buffers.size(); ++i) {
       const ProgramBuffer& b = p_.buffers[s.buffers[i]];
       const Buffer& wanted = k.buffers[i];
       if (b.dtype != wanted.dtype || !same_size(b.extents, wanted.extents)) {
-        fail(6, fmt::format("'{}' of kernel @{} is {}{}, but it gets '{}', {}{}", wanted.name, k.name, name_of(wanted.dtype), to_string(wanted.extents), b.name,
-                            name_of(b.dtype), to_string(b.extents)));
+        fail(6, fmt::format("'{}' of kernel @{} is {}{}, but it gets '{}', {}{}", wanted.name, k.name, name_of(wanted.dtype),
+                            to_string(wanted.extents), b.name, name_of(b.dtype), to_string(b.extents)));
       }
     }
     for (const auto& info : k.symbols)
@@ -226,7 +232,8 @@ class Verifier {
       for (const Access& a : accesses_of(p_, s)) {
         const ProgramBuffer& b = p_.buffers[a.buffer];
         if (b.storage != Storage::variable && b.storage != Storage::shadow) continue;
-        if (committed[b.index]) fail(12, fmt::format("'{}' is mentioned after variable '{}' was committed", b.name, p_.variables[b.index].name));
+        if (committed[b.index])
+          fail(12, fmt::format("'{}' is mentioned after variable '{}' was committed", b.name, p_.variables[b.index].name));
         if (a.written && b.storage == Storage::variable) change(p_.variables[b.index].name);
       }
       if (s.kind != StatementKind::commit) return;

@@ -1,15 +1,19 @@
 // In-place updates (passes/plan_in_place.h).
 //
-// A kernel computes the same on shared memory when each element of the parameter is loaded only before the store that overwrites it. The loops show that when
+// A kernel computes the same on shared memory when each element of the parameter is loaded only before the store that overwrites it. The
+// loops show that when
 //
 //   - the result is only stored, never loaded (a kernel that keeps partial sums in its result would destroy the parameter with them);
-//   - each load of the parameter is followed, in the same block, by a store to the result at the same indices and of the same shape, and no load
+//   - each load of the parameter is followed, in the same block, by a store to the result at the same indices and of the same shape, and no
+//   load
 //     of the parameter comes after that store in the block;
-//   - every store to the result runs once per element: each loop around it moves its indices, directly, through the bounds of a loop inside, or through a let. A loop
+//   - every store to the result runs once per element: each loop around it moves its indices, directly, through the bounds of a loop
+//   inside, or through a let. A loop
 //     that does not (over blocks of a contracted dim, say) would store, and load, the same element again.
 //
-// What remains is that the tiles of one loop do not overlap, as a last tile moved back over the one before it would. Schedules store each element of a
-// result that they never load exactly once; their tests run kernels on shared memory, where the loop interpreter reports such an overlap.
+// What remains is that the tiles of one loop do not overlap, as a last tile moved back over the one before it would. Schedules store each
+// element of a result that they never load exactly once; their tests run kernels on shared memory, where the loop interpreter reports such
+// an overlap.
 //
 // Anything else is double-buffered.
 #include "passes/plan_in_place.h"
@@ -78,7 +82,8 @@ class Check {
     return false;
   }
 
-  /// The store's tile holds every element of the load's. A load that repeats along an axis which its indices do not mention is smaller there.
+  /// The store's tile holds every element of the load's. A load that repeats along an axis which its indices do not mention is smaller
+  /// there.
   static bool covers(const ir::RegisterType& store, const ir::RegisterType& load, const std::vector<Dim>& indices) {
     const auto mentioned = [&](const char* coordinate) {
       return std::any_of(indices.begin(), indices.end(), [&](const Dim& d) { return mentions(d, coordinate); });
@@ -100,7 +105,8 @@ class Check {
   bool touches(const Instruction& i) const {
     for (const Block& b : i.blocks) {
       for (const Instruction& inner : b.instructions) {
-        const bool touch = (inner.op == LoopOp::load && inner.buffer == parameter_) || (inner.op == LoopOp::store && inner.buffer == result_);
+        const bool touch =
+            (inner.op == LoopOp::load && inner.buffer == parameter_) || (inner.op == LoopOp::store && inner.buffer == result_);
         if (touch || touches(inner)) return true;
       }
     }

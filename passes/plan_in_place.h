@@ -5,7 +5,8 @@
 
 namespace kiln::passes {
 
-/// May the kernel run with the input buffer `parameter` and the output buffer `result` on the same memory? Yes only where the loops show it: see plan_in_place.cpp.
+/// May the kernel run with the input buffer `parameter` and the output buffer `result` on the same memory? Yes only where the loops show
+/// it: see plan_in_place.cpp.
 bool may_overwrite(const ir::Kernel& kernel, ir::BufferId parameter, ir::BufferId result);
 
 }  // namespace kiln::passes

@@ -1,8 +1,9 @@
 // Arena planning (passes/plan_memory.h).
 //
-// Slots are handed out in order of first use, as a linear scan: a buffer takes the smallest free slot that is known to be large enough for it, whatever the symbols are; else
-// it grows a free slot that is known to be smaller; else it opens a new one. Free slots are kept by size class: constant sizes sorted by size,
-// symbolic sizes by their normal form, so that each step looks at a few candidates and not at all slots.
+// Slots are handed out in order of first use, as a linear scan: a buffer takes the smallest free slot that is known to be large enough for
+// it, whatever the symbols are; else it grows a free slot that is known to be smaller; else it opens a new one. Free slots are kept by size
+// class: constant sizes sorted by size, symbolic sizes by their normal form, so that each step looks at a few candidates and not at all
+// slots.
 #include "passes/plan_memory.h"
 
 #include <algorithm>
@@ -17,7 +18,8 @@ namespace {
 using ir::Dim;
 using ir::Truth;
 
-/// How many symbolic slots a buffer is compared with; comparisons of polynomials cost more than the memory that the hundredth one would save.
+/// How many symbolic slots a buffer is compared with; comparisons of polynomials cost more than the memory that the hundredth one would
+/// save.
 constexpr std::size_t max_candidates = 16;
 
 Dim size_in_bytes(const ir::ProgramBuffer& buffer) {
@@ -38,7 +40,7 @@ class Arena {
     std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return ranges[a].first < ranges[b].first; });
 
     slot_of_.assign(program_.buffers.size(), 0);
-    using End = std::pair<std::uint32_t, std::uint32_t>;   // last position, slot
+    using End = std::pair<std::uint32_t, std::uint32_t>;  // last position, slot
     std::priority_queue<End, std::vector<End>, std::greater<>> busy;
     for (std::uint32_t b : order) {
       while (!busy.empty() && busy.top().first < ranges[b].first) {
@@ -61,8 +63,10 @@ class Arena {
 
  private:
   void release(std::uint32_t slot) {
-    if (slots_[slot].is_constant()) free_constant_.emplace(slots_[slot].constant(), slot);
-    else free_symbolic_.push_back(slot);
+    if (slots_[slot].is_constant())
+      free_constant_.emplace(slots_[slot].constant(), slot);
+    else
+      free_symbolic_.push_back(slot);
   }
 
   std::uint32_t take(const Dim& size) {
@@ -106,7 +110,7 @@ class Arena {
   }
 
   ir::Program& program_;
-  std::vector<Dim> slots_;                                    // sizes
+  std::vector<Dim> slots_;  // sizes
   std::vector<std::uint32_t> slot_of_;
   std::multimap<std::int64_t, std::uint32_t> free_constant_;
   std::vector<std::uint32_t> free_symbolic_;

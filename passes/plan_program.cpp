@@ -1,16 +1,20 @@
-// From a fused module to program IR: which buffer holds each value, in which order kernels run, how variables change, and which memory is shared.
+// From a fused module to program IR: which buffer holds each value, in which order kernels run, how variables change, and which memory is
+// shared.
 //
-// Order. The nodes of `main` run in their order, except for the *tail*: kernels whose results do nothing but become variables. They run last, because from the first
-// one on nothing may fail, and because each must wait for the last reader of the variable that it overwrites. Readers before writers can make
-// a cycle (two variables that swap); then one of the variables is double-buffered instead: its new value goes to its shadow, and a commit at the very end swaps the two.
+// Order. The nodes of `main` run in their order, except for the *tail*: kernels whose results do nothing but become variables. They run
+// last, because from the first one on nothing may fail, and because each must wait for the last reader of the variable that it overwrites.
+// Readers before writers can make a cycle (two variables that swap); then one of the variables is double-buffered instead: its new value
+// goes to its shadow, and a commit at the very end swaps the two.
 //
-// In place. A tail kernel may write into the variable that it reads when its loops load each element only before they store it (passes/plan_in_place.cpp).
+// In place. A tail kernel may write into the variable that it reads when its loops load each element only before they store it
+// (passes/plan_in_place.cpp).
 //
-// Values that no tail kernel makes (a feed, another variable, a value with other users) are written or copied to the shadow before the tail.
+// Values that no tail kernel makes (a feed, another variable, a value with other users) are written or copied to the shadow before the
+// tail.
 //
-// Regions. A loop's carried values have buffers of their own; the body computes the next values in place where it can, and else copies them there at its end. A branch writes
-// its results straight into the buffers of the cond's results. Tapes are used linearly, so a tape value is just the index of its tape. Frames on an
-// explicit stack stand for nested regions.
+// Regions. A loop's carried values have buffers of their own; the body computes the next values in place where it can, and else copies them
+// there at its end. A branch writes its results straight into the buffers of the cond's results. Tapes are used linearly, so a tape value
+// is just the index of its tape. Frames on an explicit stack stand for nested regions.
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -53,9 +57,9 @@ ValueId root_of(const Graph& graph, ValueId v) {
 
 /// What is decided about `main` before any statement is made.
 struct MainPlan {
-  std::vector<NodeId> order;          ///< nodes before the tail
-  std::vector<NodeId> tail;           ///< kernels that change variables, in order
-  std::set<std::uint32_t> shadowed;   ///< variables (indices in the module) that are double-buffered
+  std::vector<NodeId> order;         ///< nodes before the tail
+  std::vector<NodeId> tail;          ///< kernels that change variables, in order
+  std::set<std::uint32_t> shadowed;  ///< variables (indices in the module) that are double-buffered
 };
 
 /// The lowered body of a kernel node.
@@ -84,7 +88,8 @@ class MainPlanner {
       if (!is_alias(node.op) || node.op == Op::assign)
         for (ValueId v : node.operands) users_[root_of(graph_, v)].push_back(i);
       if (node.op == Op::variable) variable_of_[node.first_result] = *module_.find_variable(node.attributes.text("name"));
-      if (node.op == Op::assign) assigned_.emplace_back(*module_.find_variable(node.attributes.text("name")), root_of(graph_, node.operands[0]));
+      if (node.op == Op::assign)
+        assigned_.emplace_back(*module_.find_variable(node.attributes.text("name")), root_of(graph_, node.operands[0]));
     }
     for (const auto& [value, variable] : variable_of_)
       for (NodeId user : users_[value])
@@ -92,7 +97,8 @@ class MainPlanner {
     for (ValueId v : graph_.results) fetched_.insert(root_of(graph_, v));
   }
 
-  /// A kernel belongs to the tail when each of its results is assigned to one variable or handed to other tail kernels, and one at least is assigned.
+  /// A kernel belongs to the tail when each of its results is assigned to one variable or handed to other tail kernels, and one at least is
+  /// assigned.
   void choose_tail() {
     in_tail_.assign(graph_.node_count(), false);
     for (NodeId i = static_cast<NodeId>(graph_.node_count()); i-- > 0;) {
@@ -104,8 +110,10 @@ class MainPlanner {
         const auto updates = std::count_if(users.begin(), users.end(), [&](NodeId u) { return graph_.node(u).op == Op::assign; });
         fits = std::all_of(users.begin(), users.end(), [&](NodeId u) { return graph_.node(u).op == Op::assign || in_tail_[u]; });
         // Straight into the variable: nobody else may want the value in a buffer of its own.
-        if (updates == 1 && users.size() == 1 && !fetched_.count(node.first_result + r)) assigns = true;
-        else fits = fits && updates == 0;
+        if (updates == 1 && users.size() == 1 && !fetched_.count(node.first_result + r))
+          assigns = true;
+        else
+          fits = fits && updates == 0;
       }
       in_tail_[i] = assigns && fits;
     }
@@ -129,13 +137,13 @@ class MainPlanner {
     return false;
   }
 
-  /// Kahn's algorithm on the tail with two kinds of edges: value to user, and reader of a variable to its in-place writer. Where it is stuck, the writer that
-  /// waits and comes first in the graph gives its variables up to shadows.
+  /// Kahn's algorithm on the tail with two kinds of edges: value to user, and reader of a variable to its in-place writer. Where it is
+  /// stuck, the writer that waits and comes first in the graph gives its variables up to shadows.
   void order_tail() {
     std::vector<NodeId> left;
     for (NodeId i = 0; i < graph_.node_count(); ++i)
       if (in_tail_[i]) left.push_back(i);
-    std::map<NodeId, std::set<NodeId>> after;      // node -> tail nodes that must come later
+    std::map<NodeId, std::set<NodeId>> after;  // node -> tail nodes that must come later
     std::map<NodeId, std::size_t> waits;
     auto edge = [&](NodeId from, NodeId to) {
       if (from != to && after[from].insert(to).second) ++waits[to];
@@ -152,8 +160,10 @@ class MainPlanner {
     std::priority_queue<NodeId, std::vector<NodeId>, std::greater<>> ready;
     std::set<NodeId> waiting;
     for (NodeId i : left) {
-      if (waits[i] == 0) ready.push(i);
-      else waiting.insert(i);
+      if (waits[i] == 0)
+        ready.push(i);
+      else
+        waiting.insert(i);
     }
     while (plan_.tail.size() < left.size()) {
       if (ready.empty()) {
@@ -189,7 +199,7 @@ class MainPlanner {
   const Module& module_;
   const Graph& graph_;
   KernelFunction kernel_;
-  std::vector<std::vector<NodeId>> users_;                  // of root values, aliases seen through
+  std::vector<std::vector<NodeId>> users_;  // of root values, aliases seen through
   std::map<ValueId, std::uint32_t> variable_of_;
   std::vector<std::pair<std::uint32_t, ValueId>> assigned_;  // variable, root of its new value
   std::map<std::uint32_t, std::set<NodeId>> readers_;
@@ -253,7 +263,8 @@ class Planner {
       const ValueId p = main.parameters[i];
       const Type& type = main.type(p);
       const std::string& name = main.value_name(p);
-      program_.inputs.push_back({unique_name(inputs, name.empty() ? fmt::format("input{}", i) : name), type.dtype, type.dims, location(main.definition(p).location)});
+      program_.inputs.push_back({unique_name(inputs, name.empty() ? fmt::format("input{}", i) : name), type.dtype, type.dims,
+                                 location(main.definition(p).location)});
       for (const Dim& d : type.dims)
         if (const ir::SymbolInfo* info = d.symbol_info(); info != nullptr && known.insert(info->name).second)
           program_.symbols.push_back(std::make_shared<ir::SymbolInfo>(*info));
@@ -263,7 +274,8 @@ class Planner {
       const ValueId r = main.results[o];
       const Type& type = main.type(r);
       const std::string& name = main.value_name(r);
-      program_.outputs.push_back({unique_name(outputs, name.empty() ? fmt::format("result{}", o) : name), type.dtype, type.dims, location(main.definition(r).location)});
+      program_.outputs.push_back({unique_name(outputs, name.empty() ? fmt::format("result{}", o) : name), type.dtype, type.dims,
+                                  location(main.definition(r).location)});
     }
     require_fed(known);
   }
@@ -280,8 +292,8 @@ class Planner {
             for (const std::string& name : ir::symbols_of(d))
               if (!known.count(name))
                 throw Error(ErrorCode::missing_feed,
-                            fmt::format("the extent '{}' of {} is not known in this run: no fed placeholder has it as an extent of its own", name,
-                                        to_string(graph.type(node.first_result + r))),
+                            fmt::format("the extent '{}' of {} is not known in this run: no fed placeholder has it as an extent of its own",
+                                        name, to_string(graph.type(node.first_result + r))),
                             module_.location(node.location), fmt::format("feed a placeholder with an extent that is just '{}'", name));
           }
       }
@@ -329,8 +341,10 @@ class Planner {
       const ir::ProgramPort& port = program_.outputs[o];
       const std::uint32_t out = buffer(port.name, port.dtype, port.dims, Storage::output, static_cast<std::uint32_t>(o));
       const ValueId root = root_of(main, main.results[o]);
-      if (main.definition(root).op == Op::kernel && place_[root] == unset) place_[root] = out;
-      else output_copies_.push_back({out, root});
+      if (main.definition(root).op == Op::kernel && place_[root] == unset)
+        place_[root] = out;
+      else
+        output_copies_.push_back({out, root});
     }
     for (NodeId i = 0; i < main.node_count(); ++i) {
       const Node& node = main.node(i);
@@ -338,8 +352,10 @@ class Planner {
       const std::uint32_t v = variable_index(node);
       const ValueId root = root_of(main, node.operands[0]);
       const std::uint32_t target = program_.variables[v].shadowed ? shadow_[v] : storage_[v];
-      if (main.definition(root).op == Op::kernel && place_[root] == unset) place_[root] = target;
-      else shadow_copies_.push_back({target, root});
+      if (main.definition(root).op == Op::kernel && place_[root] == unset)
+        place_[root] = target;
+      else
+        shadow_copies_.push_back({target, root});
     }
   }
 
@@ -350,19 +366,19 @@ class Planner {
   /// One region being emitted.
   struct Frame {
     GraphId graph = ir::none;
-    std::vector<std::uint32_t> place;          ///< value -> buffer, or tape for tape types
+    std::vector<std::uint32_t> place;  ///< value -> buffer, or tape for tape types
     std::vector<NodeId> order;
     std::size_t next = 0;
     std::vector<Statement> statements;
     bool polls = true;
     // What the parent does with the region when it is done.
     enum class Part : std::uint8_t { main, condition, body, then_branch, else_branch } part = Part::main;
-    NodeId owner = ir::none;                    ///< node of the parent frame
+    NodeId owner = ir::none;  ///< node of the parent frame
   };
 
   /// A while or cond whose blocks are being emitted.
   struct Pending {
-    std::vector<std::uint32_t> carried;        ///< buffers or tapes of carried values (while), of results (cond)
+    std::vector<std::uint32_t> carried;  ///< buffers or tapes of carried values (while), of results (cond)
     Statement statement;
   };
 
@@ -426,8 +442,8 @@ class Planner {
       case Op::constant: {
         program_.constants.push_back(node.attributes.literal("value"));
         const Type& type = graph.type(node.first_result);
-        frame.place[node.first_result] =
-            buffer(graph.value_name(node.first_result), type.dtype, type.dims, Storage::constant, static_cast<std::uint32_t>(program_.constants.size() - 1));
+        frame.place[node.first_result] = buffer(graph.value_name(node.first_result), type.dtype, type.dims, Storage::constant,
+                                                static_cast<std::uint32_t>(program_.constants.size() - 1));
         return;
       }
       case Op::reshape:
@@ -435,9 +451,10 @@ class Planner {
       case Op::assign: return;
       case Op::kernel: emit_kernel(frame, graph, node); return;
       case Op::check: {
-        program_.checks.push_back({static_cast<ErrorCode>(node.attributes.integer("code")), node.attributes.text("message"), location(node.location),
-                                   node.attributes.find("hint") ? node.attributes.text("hint") : ""});
-        frame.statements.push_back({StatementKind::check, static_cast<std::uint32_t>(program_.checks.size() - 1), {at(frame, node.operands[0])}, {}});
+        program_.checks.push_back({static_cast<ErrorCode>(node.attributes.integer("code")), node.attributes.text("message"),
+                                   location(node.location), node.attributes.find("hint") ? node.attributes.text("hint") : ""});
+        frame.statements.push_back(
+            {StatementKind::check, static_cast<std::uint32_t>(program_.checks.size() - 1), {at(frame, node.operands[0])}, {}});
         return;
       }
       case Op::tape_new: {
@@ -569,7 +586,8 @@ class Planner {
     prepare_results(pending_.back().carried);
   }
 
-  /// Results of the region on top that a kernel of it makes go straight to their targets. (For loop bodies, where the targets are still being read: prepare_next.)
+  /// Results of the region on top that a kernel of it makes go straight to their targets. (For loop bodies, where the targets are still
+  /// being read: prepare_next.)
   void prepare_results(const std::vector<std::uint32_t>& targets) {
     Frame& frame = frames_.back();
     const Graph& graph = graph_of(frame);
@@ -579,8 +597,8 @@ class Planner {
     }
   }
 
-  /// A next value of the loop body on top goes straight into the carried buffer when a kernel makes it and nothing wants the old value afterwards: no
-  /// later node, no other next value, and the kernel itself at most where it is about to write.
+  /// A next value of the loop body on top goes straight into the carried buffer when a kernel makes it and nothing wants the old value
+  /// afterwards: no later node, no other next value, and the kernel itself at most where it is about to write.
   void prepare_next(const std::vector<std::uint32_t>& carried) {
     Frame& frame = frames_.back();
     const Graph& graph = graph_of(frame);
@@ -656,12 +674,14 @@ class Planner {
     arguments_.pop_back();
   }
 
-  /// The next values become the carried ones, all at once: a next value that is another carried buffer, overwritten before it is read, goes through a temporary.
+  /// The next values become the carried ones, all at once: a next value that is another carried buffer, overwritten before it is read, goes
+  /// through a temporary.
   void carry(Frame& frame, const Graph& graph, const std::vector<std::uint32_t>& carried, std::vector<std::uint32_t> next) {
     for (std::size_t k = 0; k < carried.size(); ++k) {
       if (is_tape(graph, graph.results[k]) || next[k] == carried[k]) continue;
       bool overwritten = false;
-      for (std::size_t other = 0; other < carried.size(); ++other) overwritten |= carried[other] == next[k] && !is_tape(graph, graph.results[other]);
+      for (std::size_t other = 0; other < carried.size(); ++other)
+        overwritten |= carried[other] == next[k] && !is_tape(graph, graph.results[other]);
       if (!overwritten) continue;
       const Type& type = graph.type(graph.results[k]);
       const std::uint32_t temporary = buffer("", type.dtype, type.dims, Storage::arena);
@@ -680,7 +700,7 @@ class Planner {
   const Module& module_;
   const CpuTarget& target_;
   ir::Program program_;
-  std::map<std::string, int> names_;   // of buffers
+  std::map<std::string, int> names_;  // of buffers
   std::map<ir::LocationId, ir::LocationId> locations_;
   std::vector<std::uint32_t> program_variable_, storage_, shadow_;
   std::vector<std::uint32_t> place_;

@@ -59,8 +59,9 @@ TEST(LoopBuilder, BranchesLetsAndReductions) {
   const RegisterId sum = b.reduce(values, LoopOp::add, Axis::lanes);
   const Dim j = b.let("j", sum);
   const RegisterId positive = b.compare(Comparison::gt, sum, b.constant({i32}, 0));
-  const auto picked = b.if_else(positive, [&] { return KernelBuilder::Registers{b.load(table, {j}, {f64})}; },
-                                [&] { return KernelBuilder::Registers{b.convert(sum, f64)}; });
+  const auto picked = b.if_else(
+      positive, [&] { return KernelBuilder::Registers{b.load(table, {j}, {f64})}; },
+      [&] { return KernelBuilder::Registers{b.convert(sum, f64)}; });
   b.switch_on(mod(j, 2), {0, 1}, [&](std::int64_t value) { b.store(y, {value}, picked[0], {f64}); });
   EXPECT_EQ(print(b.finish()), R"(kernel @branches(x: i32[8], table: f64[n], y: f64[2] output) symbols(n) {
   %0 = load x[$v] : i32x8

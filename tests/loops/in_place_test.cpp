@@ -23,11 +23,14 @@ bool allowed(const std::string& body, const std::string& parameters = "x: f32[16
 }
 
 TEST(InPlace, LoadThenStoreOfTheSameElements) {
-  EXPECT_TRUE(allowed("for parallel i in 0 .. 4 {\n  %0 = load x[4*i + $v] : f32x4\n  %1 = negate %0 : f32x4\n  store y[4*i + $v], %1 : f32x4\n}\n"));
+  EXPECT_TRUE(allowed(
+      "for parallel i in 0 .. 4 {\n  %0 = load x[4*i + $v] : f32x4\n  %1 = negate %0 : f32x4\n  store y[4*i + $v], %1 : f32x4\n}\n"));
   // Chunks: the outer loop moves the inner one's bounds.
-  EXPECT_TRUE(allowed("for parallel c in 0 .. 4 {\n  for i in 4*c .. 4*c + 4 {\n    %0 = load x[i] : f32\n    store y[i], %0 : f32\n  }\n}\n"));
-  EXPECT_TRUE(allowed("for parallel t in 0 .. 4 {\n  for r in 2*t .. 2*t + 2 {\n    %0 = index 2*r : i64\n    let i = %0\n    %1 = load x[i + $v] : f32x2\n"
-                      "    store y[i + $v], %1 : f32x2\n  }\n}\n"));
+  EXPECT_TRUE(
+      allowed("for parallel c in 0 .. 4 {\n  for i in 4*c .. 4*c + 4 {\n    %0 = load x[i] : f32\n    store y[i], %0 : f32\n  }\n}\n"));
+  EXPECT_TRUE(allowed(
+      "for parallel t in 0 .. 4 {\n  for r in 2*t .. 2*t + 2 {\n    %0 = index 2*r : i64\n    let i = %0\n    %1 = load x[i + $v] : f32x2\n"
+      "    store y[i + $v], %1 : f32x2\n  }\n}\n"));
   // A kernel that does not read the parameter at all.
   EXPECT_TRUE(allowed("%0 = constant 1 : f32x16\nstore y[$v], %0 : f32x16\n"));
 }
@@ -42,8 +45,10 @@ TEST(InPlace, OtherElements) {
 TEST(InPlace, OrderAndRepetition) {
   EXPECT_FALSE(allowed("for i in 0 .. 16 {\n  %0 = constant 1 : f32\n  store y[i], %0 : f32\n  %1 = load x[i] : f32\n}\n"));
   // Loaded again after the store, in the block and in a block after it.
-  EXPECT_FALSE(allowed("for i in 0 .. 16 {\n  %0 = load x[i] : f32\n  store y[i], %0 : f32\n  %1 = load x[i] : f32\n  store y[i], %1 : f32\n}\n"));
-  EXPECT_FALSE(allowed("for i in 0 .. 16 {\n  %0 = load x[i] : f32\n  store y[i], %0 : f32\n  for j in 0 .. 2 {\n    %1 = load x[i] : f32\n  }\n}\n"));
+  EXPECT_FALSE(
+      allowed("for i in 0 .. 16 {\n  %0 = load x[i] : f32\n  store y[i], %0 : f32\n  %1 = load x[i] : f32\n  store y[i], %1 : f32\n}\n"));
+  EXPECT_FALSE(allowed(
+      "for i in 0 .. 16 {\n  %0 = load x[i] : f32\n  store y[i], %0 : f32\n  for j in 0 .. 2 {\n    %1 = load x[i] : f32\n  }\n}\n"));
   // The loop over k runs the update twice.
   EXPECT_FALSE(allowed("for i in 0 .. 16 {\n  for k in 0 .. 2 {\n    %0 = load x[i] : f32\n    store y[i], %0 : f32\n  }\n}\n"));
   EXPECT_TRUE(allowed("for i in 0 .. 16 {\n  for k in 0 .. 1 {\n    %0 = load x[i] : f32\n    store y[i], %0 : f32\n  }\n}\n"));

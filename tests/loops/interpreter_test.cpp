@@ -41,7 +41,8 @@ TEST(LoopInterpreter, ProductWithMaskedEdge) {
     for (std::int64_t i = 0; i < m; ++i) {
       for (std::int64_t j = 0; j < 32; ++j) {
         float sum = 0;
-        for (std::int64_t k = 0; k < 24; ++k) sum = std::fma(x[static_cast<std::size_t>(i * 24 + k)], w[static_cast<std::size_t>(k * 32 + j)], sum);
+        for (std::int64_t k = 0; k < 24; ++k)
+          sum = std::fma(x[static_cast<std::size_t>(i * 24 + k)], w[static_cast<std::size_t>(k * 32 + j)], sum);
         EXPECT_EQ(out[static_cast<std::size_t>(i * 32 + j)], 0 > sum ? 0 : sum);
       }
     }
@@ -231,17 +232,23 @@ TEST(LoopInterpreter, EveryConstructRuns) {
 
 TEST(LoopInterpreter, FindsIndicesOutOfBounds) {
   float x[8] = {}, y[8];
-  const std::string message = failure("kernel @k(x: f32[8]) symbols(n) {\n  for i in 0 .. n {\n    %0 = load x[4*i + $v] : f32x4\n  }\n}\n", {{x}}, {3});
-  EXPECT_NE(message.find("kernel @k: out of bounds: index 0 of buffer 'x' runs from 8 to 11, its extent is 8: `%0 = load x[4*i + $v] : f32x4` with n = 3, i = 2"),
+  const std::string message =
+      failure("kernel @k(x: f32[8]) symbols(n) {\n  for i in 0 .. n {\n    %0 = load x[4*i + $v] : f32x4\n  }\n}\n", {{x}}, {3});
+  EXPECT_NE(message.find("kernel @k: out of bounds: index 0 of buffer 'x' runs from 8 to 11, its extent is 8: `%0 = load x[4*i + $v] : "
+                         "f32x4` with n = 3, i = 2"),
             std::string::npos)
       << message;
-  EXPECT_NE(failure("kernel @k(y: f32[8] output) {\n  %0 = constant 0 : f32\n  store y[-1], %0 : f32\n}\n", {{y}}).find("index 0 of buffer 'y' is -1"),
+  EXPECT_NE(failure("kernel @k(y: f32[8] output) {\n  %0 = constant 0 : f32\n  store y[-1], %0 : f32\n}\n", {{y}})
+                .find("index 0 of buffer 'y' is -1"),
             std::string::npos);
   // Inside the buffer, outside the row.
-  EXPECT_NE(failure("kernel @k(x: f32[2, 4]) {\n  %0 = load x[0, 1 + $v] : f32x4\n}\n", {{x}}).find("index 1 of buffer 'x' runs from 1 to 4"), std::string::npos);
+  EXPECT_NE(
+      failure("kernel @k(x: f32[2, 4]) {\n  %0 = load x[0, 1 + $v] : f32x4\n}\n", {{x}}).find("index 1 of buffer 'x' runs from 1 to 4"),
+      std::string::npos);
   // A mask makes it legal; a mask that lets one bad lane through does not.
-  const std::string masked = "kernel @k(x: f32[8]) symbols(n) {\n  %0 = index 6 + $v : i64x4\n  %1 = index n : i64\n  %2 = compare lt %0, %1 : boolx4\n"
-                             "  %3 = load x[6 + $v] if %2 : f32x4\n}\n";
+  const std::string masked =
+      "kernel @k(x: f32[8]) symbols(n) {\n  %0 = index 6 + $v : i64x4\n  %1 = index n : i64\n  %2 = compare lt %0, %1 : boolx4\n"
+      "  %3 = load x[6 + $v] if %2 : f32x4\n}\n";
   EXPECT_EQ(failure(masked, {{x}}, {8}), "no failure");
   EXPECT_NE(failure(masked, {{x}}, {9}).find("index 0 of buffer 'x' is 8"), std::string::npos);
 }
@@ -249,11 +256,14 @@ TEST(LoopInterpreter, FindsIndicesOutOfBounds) {
 TEST(LoopInterpreter, FindsRaces) {
   std::vector<float> x(64, 1), y(64);
   // Two iterations write one cell.
-  EXPECT_NE(failure("kernel @k(y: f32[64] output) {\n  %0 = constant 1 : f32x8\n  for parallel i in 0 .. 8 {\n    store y[7*i + $v], %0 : f32x8\n  }\n}\n", {{y.data()}})
+  EXPECT_NE(failure("kernel @k(y: f32[64] output) {\n  %0 = constant 1 : f32x8\n  for parallel i in 0 .. 8 {\n    store y[7*i + $v], %0 : "
+                    "f32x8\n  }\n}\n",
+                    {{y.data()}})
                 .find("a race: another iteration of a parallel loop wrote a cell of buffer 'y'"),
             std::string::npos);
   // An iteration reads what an earlier one wrote, and what a later one will write.
-  const std::string shifted = "kernel @k(y: f32[64] inout) {\n  for parallel i in 1 .. 63 {\n    %0 = load y[i + OFFSET] : f32\n    store y[i], %0 : f32\n  }\n}\n";
+  const std::string shifted =
+      "kernel @k(y: f32[64] inout) {\n  for parallel i in 1 .. 63 {\n    %0 = load y[i + OFFSET] : f32\n    store y[i], %0 : f32\n  }\n}\n";
   for (const char* offset : {"-1", "1"}) {
     std::string text = shifted;
     text.replace(text.find("+ OFFSET"), 8, offset[0] == '-' ? "- 1" : "+ 1");
@@ -263,26 +273,30 @@ TEST(LoopInterpreter, FindsRaces) {
   same.replace(same.find(" + OFFSET"), 9, "");
   EXPECT_EQ(failure(same, {{y.data()}}), "no failure");
   // A reduction into one cell without a second stage.
-  EXPECT_NE(failure("kernel @k(x: f32[64], y: f32[] inout) {\n  for parallel i in 0 .. 64 {\n    %0 = load x[i] : f32\n    %1 = load y[] : f32\n"
-                    "    %2 = add %0, %1 : f32\n    store y[], %2 : f32\n  }\n}\n",
-                    {{x.data()}, {y.data()}})
-                .find("a race"),
-            std::string::npos);
+  EXPECT_NE(
+      failure("kernel @k(x: f32[64], y: f32[] inout) {\n  for parallel i in 0 .. 64 {\n    %0 = load x[i] : f32\n    %1 = load y[] : f32\n"
+              "    %2 = add %0, %1 : f32\n    store y[], %2 : f32\n  }\n}\n",
+              {{x.data()}, {y.data()}})
+          .find("a race"),
+      std::string::npos);
   // Two parallel loops one after the other are ordered.
-  EXPECT_EQ(failure("kernel @k(x: f32[64], y: f32[64] output, t: f32[64] scratch) {\n  for parallel i in 0 .. 64 {\n    %0 = load x[i] : f32\n    store t[i], %0 : f32\n  }\n"
+  EXPECT_EQ(failure("kernel @k(x: f32[64], y: f32[64] output, t: f32[64] scratch) {\n  for parallel i in 0 .. 64 {\n    %0 = load x[i] : "
+                    "f32\n    store t[i], %0 : f32\n  }\n"
                     "  for parallel j in 0 .. 64 {\n    %1 = load t[63 - j] : f32\n    store y[j], %1 : f32\n  }\n}\n",
                     {{x.data()}, {y.data()}, {std::vector<float>(64).data()}}),
             "no failure");
   // Parallel loops inside parallel loops.
-  const std::string nested = "kernel @k(y: f32[64] output) {\n  %0 = constant 1 : f32\n  for parallel i in 0 .. 8 {\n    for parallel j in 0 .. 8 {\n"
-                             "      store y[INDEX], %0 : f32\n    }\n  }\n}\n";
+  const std::string nested =
+      "kernel @k(y: f32[64] output) {\n  %0 = constant 1 : f32\n  for parallel i in 0 .. 8 {\n    for parallel j in 0 .. 8 {\n"
+      "      store y[INDEX], %0 : f32\n    }\n  }\n}\n";
   for (const auto& [index, bad] : {std::pair{"8*i + j", false}, {"i", true}, {"j", true}, {"i + 8*j", false}, {"4*i + j", true}}) {
     std::string text = nested;
     text.replace(text.find("INDEX"), 5, index);
     EXPECT_EQ(failure(text, {{y.data()}}).find("a race") != std::string::npos, bad) << index;
   }
   // The inner loop may read what its outer iteration wrote before it.
-  EXPECT_EQ(failure("kernel @k(y: f32[8,8] output, t: f32[8] scratch) {\n  %0 = constant 1 : f32\n  for parallel i in 0 .. 8 {\n    store t[i], %0 : f32\n"
+  EXPECT_EQ(failure("kernel @k(y: f32[8,8] output, t: f32[8] scratch) {\n  %0 = constant 1 : f32\n  for parallel i in 0 .. 8 {\n    store "
+                    "t[i], %0 : f32\n"
                     "    for parallel j in 0 .. 8 {\n      %1 = load t[i] : f32\n      store y[i, j], %1 : f32\n    }\n  }\n}\n",
                     {{y.data()}, {x.data()}}),
             "no failure");
@@ -290,21 +304,27 @@ TEST(LoopInterpreter, FindsRaces) {
 
 TEST(LoopInterpreter, FindsReadsOfUnwrittenMemory) {
   std::vector<float> y(16), t(16);
-  const std::string text = "kernel @k(y: f32[16] output, t: f32[16] scratch) symbols(n) {\n  %0 = constant 1 : f32\n  for i in 0 .. n {\n    store t[i], %0 : f32\n  }\n"
-                           "  %1 = load t[$v] : f32x16\n  store y[$v], %1 : f32x16\n}\n";
+  const std::string text =
+      "kernel @k(y: f32[16] output, t: f32[16] scratch) symbols(n) {\n  %0 = constant 1 : f32\n  for i in 0 .. n {\n    store t[i], %0 : "
+      "f32\n  }\n"
+      "  %1 = load t[$v] : f32x16\n  store y[$v], %1 : f32x16\n}\n";
   EXPECT_EQ(failure(text, {{y.data()}, {t.data()}}, {16}), "no failure");
   EXPECT_NE(failure(text, {{y.data()}, {t.data()}}, {15}).find("a read of a cell of buffer 't'"), std::string::npos);
-  EXPECT_NE(failure("kernel @k(y: f32[16] output) {\n  %0 = load y[3] : f32\n  store y[3], %0 : f32\n}\n", {{y.data()}}).find("that nothing has written"), std::string::npos);
+  EXPECT_NE(failure("kernel @k(y: f32[16] output) {\n  %0 = load y[3] : f32\n  store y[3], %0 : f32\n}\n", {{y.data()}})
+                .find("that nothing has written"),
+            std::string::npos);
 }
 
 TEST(LoopInterpreter, MemoryMayBeShared) {
   // y[i] = x[i] + 1 in place is fine; y[i] = x[15 - i] is not.
   std::vector<float> x(16, 1);
-  const std::string in_place = "kernel @k(x: f32[16], y: f32[16] output) {\n  %0 = constant 1 : f32\n  for parallel i in 0 .. 16 {\n    %1 = load x[i] : f32\n"
-                               "    %2 = add %0, %1 : f32\n    store y[i], %2 : f32\n  }\n}\n";
+  const std::string in_place =
+      "kernel @k(x: f32[16], y: f32[16] output) {\n  %0 = constant 1 : f32\n  for parallel i in 0 .. 16 {\n    %1 = load x[i] : f32\n"
+      "    %2 = add %0, %1 : f32\n    store y[i], %2 : f32\n  }\n}\n";
   EXPECT_EQ(failure(in_place, {{x.data()}, {x.data()}}), "no failure");
   EXPECT_EQ(x, std::vector<float>(16, 2));
-  const std::string reversal = "kernel @k(x: f32[16], y: f32[16] output) {\n  for i in 0 .. 16 {\n    %1 = load x[15 - i] : f32\n    store y[i], %1 : f32\n  }\n}\n";
+  const std::string reversal =
+      "kernel @k(x: f32[16], y: f32[16] output) {\n  for i in 0 .. 16 {\n    %1 = load x[15 - i] : f32\n    store y[i], %1 : f32\n  }\n}\n";
   EXPECT_NE(failure(reversal, {{x.data()}, {x.data()}}).find("after a store through another buffer on the same memory"), std::string::npos);
   std::vector<float> y(16);
   EXPECT_EQ(failure(reversal, {{x.data()}, {y.data()}}), "no failure");
@@ -312,7 +332,9 @@ TEST(LoopInterpreter, MemoryMayBeShared) {
 
 TEST(LoopInterpreter, FindsStoresThatFallOnOneCell) {
   float y[8];
-  EXPECT_NE(failure("kernel @k(y: f32[8] output) {\n  %0 = constant 0 : f32x8\n  store y[3], %0 : f32x8\n}\n", {{y}}).find("fall on the same cell"), std::string::npos);
+  EXPECT_NE(failure("kernel @k(y: f32[8] output) {\n  %0 = constant 0 : f32x8\n  store y[3], %0 : f32x8\n}\n", {{y}})
+                .find("fall on the same cell"),
+            std::string::npos);
 }
 
 }  // namespace

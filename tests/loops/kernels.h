@@ -6,7 +6,8 @@
 namespace kiln::ir {
 
 /// out = relu(x * w) for any m; k = 24, n = 32: a register-tiled product with a masked edge.
-inline const std::string dot_relu_text = R"(kernel @dot_relu(x: f32[m, 24], w: f32[24, 32], out: f32[m, 32] output) symbols(m) work(49152) {  // out = relu(x * w)
+inline const std::string dot_relu_text =
+    R"(kernel @dot_relu(x: f32[m, 24], w: f32[24, 32], out: f32[m, 32] output) symbols(m) work(49152) {  // out = relu(x * w)
   for parallel i in 0 .. ceildiv(m, 4) {
     %0 = constant 0 : f32x16[4,2]
     %1 = index 4*i + $r : i64[4,1]
@@ -26,7 +27,8 @@ inline const std::string dot_relu_text = R"(kernel @dot_relu(x: f32[m, 24], w: f
 )";
 
 /// Every construct of the text once.
-inline const std::string all_constructs_text = R"(kernel @all(a: f32[n, 8], b: f64[4] strides [2] align 64, c: i32[n], out: f32[n, 8] output, io: f64[n] inout, tmp: f32[16] scratch align 32) symbols(n {max = 1000, multiple_of = 2, typical = 64}) {
+inline const std::string all_constructs_text =
+    R"(kernel @all(a: f32[n, 8], b: f64[4] strides [2] align 64, c: i32[n], out: f32[n, 8] output, io: f64[n] inout, tmp: f32[16] scratch align 32) symbols(n {max = 1000, multiple_of = 2, typical = 64}) {
   %0 = constant -0 : f32x8
   %1 = constant inf : f64
   %2 = constant nan : f64

@@ -1,5 +1,5 @@
-// plan_program: modules as text, fused, planned, verified, run by the interpreter of program IR on a poisoned arena, and compared bit for bit with the
-// reference interpreter of the module.
+// plan_program: modules as text, fused, planned, verified, run by the interpreter of program IR on a poisoned arena, and compared bit for
+// bit with the reference interpreter of the module.
 #include <chrono>
 #include <random>
 
@@ -29,7 +29,8 @@ ir::Program plan(const std::string& text) {
 }
 
 /// Runs both and compares; the program.
-ir::Program check(const std::string& text, const std::vector<Array>& inputs, const Variables& variables = {}, const std::vector<std::int64_t>& symbols = {}) {
+ir::Program check(const std::string& text, const std::vector<Array>& inputs, const Variables& variables = {},
+                  const std::vector<std::int64_t>& symbols = {}) {
   const ir::RunResult expected = ir::interpret(ir::parse(text), inputs, variables);
   ir::Program program = plan(text);
   Variables current = variables;
@@ -37,7 +38,9 @@ ir::Program check(const std::string& text, const std::vector<Array>& inputs, con
   EXPECT_EQ(run.status, KILN_OK);
   EXPECT_EQ(run.outputs.size(), expected.results.size());
   for (std::size_t k = 0; k < run.outputs.size(); ++k)
-    EXPECT_TRUE(identical(run.outputs[k], expected.results[k])) << "result " << k << ": " << run.outputs[k] << " instead of " << expected.results[k] << "\n" << print(program);
+    EXPECT_TRUE(identical(run.outputs[k], expected.results[k]))
+        << "result " << k << ": " << run.outputs[k] << " instead of " << expected.results[k] << "\n"
+        << print(program);
   for (const auto& [name, value] : variables) {
     if (std::none_of(program.variables.begin(), program.variables.end(), [&](const auto& v) { return v.name == name; })) {
       EXPECT_FALSE(expected.assigned.contains(name));
@@ -45,7 +48,8 @@ ir::Program check(const std::string& text, const std::vector<Array>& inputs, con
     }
     const auto assigned = expected.assigned.find(name);
     const Array& wanted = assigned == expected.assigned.end() ? value : assigned->second;
-    EXPECT_TRUE(identical(current.at(name), wanted)) << name << ": " << current.at(name) << " instead of " << wanted << "\n" << print(program);
+    EXPECT_TRUE(identical(current.at(name), wanted)) << name << ": " << current.at(name) << " instead of " << wanted << "\n"
+                                                     << print(program);
   }
   return program;
 }
@@ -69,7 +73,8 @@ graph @main(%g: f32[4]) {
   %w = variable {name = "w"} : f32[4]
   %next = subtract %w, %g : f32[4]
   %0 = assign %next {name = "w"} : f32[4]
-})", {b4}, {{"w", a4}});
+})",
+                                    {b4}, {{"w", a4}});
   EXPECT_FALSE(program.variables.at(0).shadowed);
   EXPECT_EQ(program.body.size(), 1U) << print(program);
 }
@@ -100,8 +105,7 @@ graph @main(%x: f32[batch, 24], %y: f32[batch, 10]) -> (%loss) {
     const ir::ProgramRun run = ir::run_program(program, inputs, {batch}, current);
     EXPECT_EQ(run.status, KILN_OK);
     const Array got = current.at("w"), want = expected.assigned.at("w");
-    for (std::int64_t i = 0; i < 240; ++i)
-      EXPECT_NEAR(element_as_double(got, i), element_as_double(want, i), 1e-5);
+    for (std::int64_t i = 0; i < 240; ++i) EXPECT_NEAR(element_as_double(got, i), element_as_double(want, i), 1e-5);
   }
 }
 
@@ -113,7 +117,8 @@ graph @main() {
   %t = transpose %w {permutation = [1, 0]} : f32[4, 4]
   %next = add %w, %t : f32[4, 4]
   %0 = assign %next {name = "w"} : f32[4, 4]
-})", {}, {{"w", random_array({4, 4}, 5)}});
+})",
+                                    {}, {{"w", random_array({4, 4}, 5)}});
   EXPECT_TRUE(program.variables.at(0).shadowed);
 }
 
@@ -127,7 +132,8 @@ graph @main(%g: f32[4]) -> (%sum) {
   %0 = assign %next {name = "w"} : f32[4]
   %square = multiply %w, %w : f32[4]
   %sum = reduce %square {combiner = "add", dimensions = [0]} : f32[]
-})", {b4}, {{"w", a4}});
+})",
+                                    {b4}, {{"w", a4}});
   EXPECT_FALSE(program.variables.at(0).shadowed);
 }
 
@@ -142,7 +148,8 @@ graph @main() {
   %1 = assign %0 {name = "a"} : f32[4]
   %2 = abs %a : f32[4]
   %3 = assign %2 {name = "b"} : f32[4]
-})", {}, {{"a", a4}, {"b", b4}});
+})",
+                                    {}, {{"a", a4}, {"b", b4}});
   EXPECT_TRUE(program.variables.at(0).shadowed || program.variables.at(1).shadowed);
   check(R"(
 variable @a : f32[4]
@@ -152,7 +159,8 @@ graph @main() {
   %b = variable {name = "b"} : f32[4]
   %0 = assign %b {name = "a"} : f32[4]
   %1 = assign %a {name = "b"} : f32[4]
-})", {}, {{"a", a4}, {"b", b4}});
+})",
+        {}, {{"a", a4}, {"b", b4}});
 }
 
 TEST(Plan, CyclesOfReadersBreakOnce) {
@@ -160,7 +168,8 @@ TEST(Plan, CyclesOfReadersBreakOnce) {
   std::string text = "variable @a : f32[4]\nvariable @b : f32[4]\nvariable @c : f32[4]\ngraph @main() {\n";
   for (const char* v : {"a", "b", "c"}) text += fmt::format("  %{0} = variable {{name = \"{0}\"}} : f32[4]\n", v);
   text += "  %x = negate %b : f32[4]\n  %y = abs %c : f32[4]\n  %z = floor %a : f32[4]\n";
-  for (const auto& [v, x] : {std::pair{"a", "x"}, {"b", "y"}, {"c", "z"}}) text += fmt::format("  %n{0} = assign %{1} {{name = \"{0}\"}} : f32[4]\n", v, x);
+  for (const auto& [v, x] : {std::pair{"a", "x"}, {"b", "y"}, {"c", "z"}})
+    text += fmt::format("  %n{0} = assign %{1} {{name = \"{0}\"}} : f32[4]\n", v, x);
   check(text + "}\n", {}, {{"a", a4}, {"b", b4}, {"c", random_array({4}, 3)}});
 }
 
@@ -176,7 +185,8 @@ graph @main(%x: f32[4]) -> (%b, %1) {
   %1 = assign %b {name = "b"} : f32[4]
   %k = constant {value = f32[2] {5, 6}} : f32[2]
   %2 = assign %k {name = "c"} : f32[2]
-})", {b4}, {{"a", a4}, {"b", b4}, {"c", Array::from<float>({0, 0})}});
+})",
+        {b4}, {{"a", a4}, {"b", b4}, {"c", Array::from<float>({0, 0})}});
 }
 
 TEST(Plan, NewValueIsAlsoFetchedAndUsed) {
@@ -187,7 +197,8 @@ graph @main(%g: f32[4]) -> (%new, %twice, %w, %new) {
   %next = subtract %w, %g : f32[4]
   %new = assign %next {name = "w"} : f32[4]
   %twice = add %new, %new : f32[4]
-})", {b4}, {{"w", a4}});
+})",
+        {b4}, {{"w", a4}});
   // One value for two variables.
   check(R"(
 variable @v : f32[4]
@@ -197,7 +208,8 @@ graph @main(%g: f32[4]) {
   %next = subtract %w, %g : f32[4]
   %0 = assign %next {name = "w"} : f32[4]
   %1 = assign %next {name = "v"} : f32[4]
-})", {b4}, {{"v", a4}, {"w", a4}});
+})",
+        {b4}, {{"v", a4}, {"w", a4}});
 }
 
 TEST(Plan, FetchesOfEveryKind) {
@@ -208,7 +220,8 @@ graph @main(%x: f32[4]) -> (%x, %w, %k, %y, %y, %r, %x) {
   %k = constant {value = f32[2] {1, 2}} : f32[2]
   %y = add %x, %w : f32[4]
   %r = reshape %y {dims = [2, 2]} : f32[2, 2]
-})", {a4}, {{"w", b4}});
+})",
+        {a4}, {{"w", b4}});
 }
 
 TEST(Plan, FailureLeavesVariables) {
@@ -313,7 +326,8 @@ graph @step(%i: i64[], %x: f32[4, 4], %y: f32[4, 4], %n: i64[], %w: f32[4, 4]) -
   %next = add %i, %one : i64[]
   %s = add %x, %w : f32[4, 4]
   %d = dot_general %y, %w {{lhs_contract = [1], rhs_contract = [0]}} : f32[4, 4]
-}})", results);
+}})",
+                       results);
   };
   const std::vector<Array> inputs{Array(std::int64_t{3}), random_array({4, 4}, 1), random_array({4, 4}, 2)};
   const auto copies = [](const ir::Program& program) {
@@ -397,7 +411,8 @@ TEST(Plan, RegionsNestThousandsDeep) {
   std::string text = "graph @main(%p: bool[], %x: f32[4]) -> (%0) {\n  %0 = cond %p, %p, %x {else = @leaf, then = @g0} : f32[4]\n}\n";
   for (int i = 0; i < depth; ++i) {
     const std::string next = i + 1 < depth ? fmt::format("g{}", i + 1) : "leaf";
-    text += fmt::format("graph @g{}(%p: bool[], %x: f32[4]) -> (%0) {{\n  %0 = cond %p, %p, %x {{else = @leaf, then = @{}}} : f32[4]\n}}\n", i, next);
+    text += fmt::format("graph @g{}(%p: bool[], %x: f32[4]) -> (%0) {{\n  %0 = cond %p, %p, %x {{else = @leaf, then = @{}}} : f32[4]\n}}\n",
+                        i, next);
   }
   text += "graph @leaf(%p: bool[], %x: f32[4]) -> (%0) {\n  %0 = negate %x : f32[4]\n}\n";
   ir::Module module = ir::parse(text);
@@ -423,7 +438,9 @@ std::string random_module(unsigned seed) {
     body += fmt::format("  %v{0} = variable {{name = \"v{0}\"}} : f32[4, 4]\n", v);
     values.push_back(fmt::format("v{}", v));
   }
-  const auto any = [&] { return values[random() % 2 == 0 ? pick(values.size()) : values.size() - 1 - pick(std::min<std::size_t>(values.size(), 4))]; };
+  const auto any = [&] {
+    return values[random() % 2 == 0 ? pick(values.size()) : values.size() - 1 - pick(std::min<std::size_t>(values.size(), 4))];
+  };
   std::vector<std::size_t> unassigned;
   for (std::size_t v = 0; v < variables; ++v)
     if (random() % 5 != 0) unassigned.push_back(v);
@@ -431,7 +448,9 @@ std::string random_module(unsigned seed) {
   for (std::size_t i = 0; i < nodes; ++i) {
     const std::string name = fmt::format("t{}", i), a = any(), b = any();
     switch (pick(8)) {
-      case 0: body += fmt::format("  %{} = dot_general %{}, %{} {{lhs_contract = [1], rhs_contract = [0]}} : f32[4, 4]\n", name, a, b); break;
+      case 0:
+        body += fmt::format("  %{} = dot_general %{}, %{} {{lhs_contract = [1], rhs_contract = [0]}} : f32[4, 4]\n", name, a, b);
+        break;
       case 1: body += fmt::format("  %{} = transpose %{} {{permutation = [1, 0]}} : f32[4, 4]\n", name, a); break;
       case 2: body += fmt::format("  %{} = reverse %{} {{dimensions = [0]}} : f32[4, 4]\n", name, a); break;
       case 3: body += fmt::format("  %{} = maximum %{}, %{} : f32[4, 4]\n", name, a, b); break;
@@ -456,7 +475,8 @@ TEST(Plan, RandomStateIsUpdatedAsTheReferenceSays) {
     const std::string text = random_module(seed);
     SCOPED_TRACE(text);
     Variables variables;
-    for (unsigned v = 0; text.find(fmt::format("variable @v{} ", v)) != std::string::npos; ++v) variables[fmt::format("v{}", v)] = random_array({4, 4}, 100 + v);
+    for (unsigned v = 0; text.find(fmt::format("variable @v{} ", v)) != std::string::npos; ++v)
+      variables[fmt::format("v{}", v)] = random_array({4, 4}, 100 + v);
     const ir::Program program = check(text, {random_array({4, 4}, 1), random_array({4, 4}, 2)}, variables);
     if (HasFailure()) return;
     for (const ir::ProgramVariable& v : program.variables) (v.shadowed ? shadowed : in_place) += v.assigned;

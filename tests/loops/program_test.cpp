@@ -48,7 +48,8 @@ TEST(ProgramText, LocationsOnRequest) {
 }
 
 TEST(ProgramText, ErrorsNameThePlace) {
-  EXPECT_EQ(parse_error(replaced(update_text, "copy old = w", "copy old = q")), "p.kiln:15: error: column 14: 'q' is not the name of a buffer");
+  EXPECT_EQ(parse_error(replaced(update_text, "copy old = w", "copy old = q")),
+            "p.kiln:15: error: column 14: 'q' is not the name of a buffer");
   EXPECT_EQ(parse_error(replaced(update_text, "  poll", "  stop")), "p.kiln:16: error: column 3: 'stop' is no statement of program IR");
   EXPECT_EQ(parse_error("program @p arena(0) {\n"), "p.kiln:2: error: column 1: expected '}', found the end of the text");
   EXPECT_EQ(parse_error("program @p arena(0) {\n  buffer b = arena 0 : f32[]\n  call @k(b)\n}\n"),
@@ -124,8 +125,17 @@ TEST(ProgramVerify, EachInvariantIsChecked) {
       {5, "'i' and 'i.next' are alive at the same time and overlap", [](Program& p) { p.buffers[6].offset = 0; }, true},
       {6, "kernel @axpy takes 3 buffers, not 2", [](Program& p) { p.body[0].buffers.pop_back(); }},
       {6, "'w' of kernel @axpy is f32[4], but it gets 'p', bool[]", [](Program& p) { p.body[0].buffers[1] = 1; }},
-      {6, "kernel @axpy needs symbol 'n'", [](Program& p) { p.symbols[0] = std::make_shared<SymbolInfo>(SymbolInfo{"k"}); p.inputs[0].dims = p.buffers[0].extents = {4}; p.extent_checks.clear(); }},
-      {7, "'w' is written, but", [](Program& p) { p.variables[0].assigned = false, p.body.pop_back(); p.body[0].buffers[2] = 3; }},
+      {6, "kernel @axpy needs symbol 'n'",
+       [](Program& p) {
+         p.symbols[0] = std::make_shared<SymbolInfo>(SymbolInfo{"k"});
+         p.inputs[0].dims = p.buffers[0].extents = {4};
+         p.extent_checks.clear();
+       }},
+      {7, "'w' is written, but",
+       [](Program& p) {
+         p.variables[0].assigned = false, p.body.pop_back();
+         p.body[0].buffers[2] = 3;
+       }},
       {7, "'x' is written", [&](Program& p) { p.body.insert(p.body.begin(), statement(StatementKind::copy, 0, {0, 0})); }},
       {8, "a statement has 1 buffers instead of 2", [](Program& p) { p.body[1].buffers.pop_back(); }},
       {8, "a statement has index 9 of 1", [](Program& p) { p.body[3].index = 9; }},
@@ -142,7 +152,11 @@ TEST(ProgramVerify, EachInvariantIsChecked) {
       {12, "is committed twice", [](Program& p) { p.body.push_back(p.body.back()); }},
       {12, "'w' is mentioned after variable 'w' was committed", [&](Program& p) { p.body.push_back(p.body[1]); }},
       {13, "'w' is read, but variable 'w' is not", [](Program& p) { p.variables[0].read = false; }},
-      {13, "'w.next' is written, but variable 'w' is not assigned", [](Program& p) { p.variables[0].assigned = false; p.body.pop_back(); }},
+      {13, "'w.next' is written, but variable 'w' is not assigned",
+       [](Program& p) {
+         p.variables[0].assigned = false;
+         p.body.pop_back();
+       }},
       {14, "'acc' is read before it is written", [](Program& p) { p.body.erase(p.body.begin() + 4); }, true},
       {14, "output 'old' is never written", [](Program& p) { p.body.erase(p.body.begin() + 1); }},
       {15, "a requirement names check 3 of 1", [](Program& p) { p.extent_checks[0].check = 3; }},
@@ -153,7 +167,8 @@ TEST(ProgramVerify, EachInvariantIsChecked) {
     c.damage(program);
     const std::string violation = find_violation(program);
     const int number = std::string(c.message) == "'w' is written, but" ? 13 : c.invariant;
-    EXPECT_NE(violation.find("breaks invariant " + std::to_string(number) + " of program IR"), std::string::npos) << c.message << "\n" << violation;
+    EXPECT_NE(violation.find("breaks invariant " + std::to_string(number) + " of program IR"), std::string::npos) << c.message << "\n"
+                                                                                                                  << violation;
     EXPECT_NE(violation.find(c.message), std::string::npos) << violation;
   }
   EXPECT_EQ(find_violation(parse_program(tape_text)), "");

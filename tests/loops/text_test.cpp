@@ -70,10 +70,12 @@ TEST(LoopText, CanonicalTextLeavesOutNames) {
 TEST(LoopText, ErrorsNameThePlace) {
   EXPECT_EQ(parse_error("kernel @k() {\n  %0 = frobnicate %1 : f32\n}\n"),
             "k.kiln:2: error: column 8: 'frobnicate' is no operation of loop IR");
-  EXPECT_EQ(parse_error("kernel @k() {\n  %0 = negate %1 : f32\n}\n"), "k.kiln:2: error: column 15: register %1 is not defined before this");
+  EXPECT_EQ(parse_error("kernel @k() {\n  %0 = negate %1 : f32\n}\n"),
+            "k.kiln:2: error: column 15: register %1 is not defined before this");
   EXPECT_EQ(parse_error("kernel @k() {\n  %0 = constant 300 : u8\n}\n"), "k.kiln:2: error: column 17: expected a literal of type u8");
   EXPECT_EQ(parse_error("kernel @k(x: f32[n) {\n}\n"), "k.kiln:1: error: column 19: expected ']', found \")\"");
-  EXPECT_EQ(parse_error("kernel @k() {\n  %0 = constant 1 : f32x0\n}\n"), "k.kiln:2: error: column 25: the number of lanes must lie in 1 .. 32767");
+  EXPECT_EQ(parse_error("kernel @k() {\n  %0 = constant 1 : f32x0\n}\n"),
+            "k.kiln:2: error: column 25: the number of lanes must lie in 1 .. 32767");
   EXPECT_EQ(parse_error("kernel @k(x: f32[4]) {\n  %0 = load y[0] : f32\n}\n"), "k.kiln:2: error: column 13: no buffer is named 'y'");
   EXPECT_EQ(parse_error("kernel @k(x: f32[4]) {\n  %0 = load x[0] : f32\n  store x[1], %0 : f32\n}\n"),
             "k.kiln:1: error: column 1: kernel @k breaks invariant 11 of loop IR: buffer 'x' is an input: `store x[1], %0 : f32`");
