@@ -49,7 +49,8 @@ Tensor Tensor::named(const std::string& name) const {
 Location Tensor::location() const { return location_of(*this); }
 
 Tensor::operator Key() const {
-  type_of(*this);
+  // A session says where a key to nothing was used.
+  if (!state_) return Key(Key::Kind::tensor, nullptr, 0, "");
   if (region_ != state_->module.main) {
     const auto& [kind, where] = state_->regions.at(region_);
     throw Error(ErrorCode::foreign_graph,
@@ -62,12 +63,7 @@ Tensor::operator Key() const {
 
 std::string to_string(const Tensor& tensor) { return ir::to_string(type_of(tensor)); }
 
-Operation::operator Key() const {
-  if (!state_)
-    throw Error(ErrorCode::invalid_argument, "a default-constructed Operation was fetched", {},
-                "assign it the result of assign(), group() or check()");
-  return Key(Key::Kind::operation, state_, id_, "");
-}
+Operation::operator Key() const { return Key(Key::Kind::operation, state_, id_, ""); }
 
 Assignment::operator Operation() const {
   type_of(*this);
@@ -138,8 +134,10 @@ Variable Graph::variable(const std::string& name, const Initializer& initial, Va
     Emitter emitter(*state_, "variable", where);
     const ir::ValueId result = emitter.use(value);
     if (!(type_of(value) == variable.type))
-      emitter.fail(ErrorCode::shape_mismatch, fmt::format("the initializer of \"{}\" is said to yield {}, but yields {}", name,
-                                                          ir::to_string(variable.type), to_string(value)));
+      emitter.fail(
+          ErrorCode::shape_mismatch,
+          fmt::format("the initializer of \"{}\" is said to yield {}, but yields {}", name, ir::to_string(variable.type), to_string(value)),
+          "the function given to Initializer returns a tensor of the dtype and shape given beside it");
     variable.initializer = region.close({result}).graph;
   }
   return add_variable(*state_, std::move(variable), options, where);
@@ -268,14 +266,14 @@ Assignment assign(const Variable& variable, const Operand& value) { return assig
 Assignment assign_add(const Variable& variable, const Operand& value) { return assign_as("assign_add", variable, value, ir::Op::add); }
 Assignment assign_sub(const Variable& variable, const Operand& value) { return assign_as("assign_sub", variable, value, ir::Op::subtract); }
 
-Operation group(std::span<const Operation> operations) {
+Operation group(std::span<const Operation> operations, std::source_location location) {
   GraphState* state = nullptr;
   std::vector<ir::NodeId> nodes;
   for (const Operation& operation : operations) {
     GraphState* other = Access::state(operation);
     if (!other) continue;
     if (state && other != state)
-      throw Error(ErrorCode::foreign_graph, "group: the operations belong to different graphs", LocationScope::resolve({}),
+      throw Error(ErrorCode::foreign_graph, "group: the operations belong to different graphs", LocationScope::resolve(location),
                   "group operations of one graph");
     state = other;
     const std::vector<ir::NodeId>& own = state->operations[Access::id(operation)];
@@ -284,8 +282,8 @@ Operation group(std::span<const Operation> operations) {
   return state ? Access::operation(*state, std::move(nodes)) : Operation();
 }
 
-Operation group(std::initializer_list<Operation> operations) {
-  return group(std::span<const Operation>(operations.begin(), operations.size()));
+Operation group(std::initializer_list<Operation> operations, std::source_location location) {
+  return group(std::span<const Operation>(operations.begin(), operations.size()), location);
 }
 
 }  // namespace kiln

@@ -1,6 +1,10 @@
 // The stages of compilation as text.
 #include "kiln/inspect.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <algorithm>
+
 #include "codegen/x86/x86.h"
 #include "frontend/compile.h"
 #include "ir/text.h"
@@ -21,11 +25,16 @@ ir::Module pruned_module(const Graph& graph, const ListRef<Key>& fetches, const 
 
 std::string program_text(const Graph& graph, ListRef<Key> fetches, ListRef<Key> feeds, const InspectOptions& options,
                          std::source_location location) {
+  LocationScope scope{Location(location)};
   ir::Module module = pruned_module(graph, fetches, feeds, location);
   if (options.after_pass.empty()) return ir::print(module, {.locations = options.locations, .elide_large = true});
   const bool machine = options.after_pass == "llvm" || options.after_pass == "assembly";
   passes::PipelineOptions pipeline;
   pipeline.target = cpu_target(options.target);
+  if (const std::vector<std::string> names = compiler_passes();
+      !machine && std::find(names.begin(), names.end(), options.after_pass) == names.end())
+    throw Error(ErrorCode::invalid_argument, fmt::format("there is no stage \"{}\"", options.after_pass), location,
+                fmt::format("the stages are {}, llvm and assembly", fmt::join(names, ", ")));
   if (!machine) pipeline.stop_after = options.after_pass;
   const passes::PipelineResult result = passes::run_pipeline(std::move(module), pipeline);
   if (!machine) return result.stopped_text;

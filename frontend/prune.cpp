@@ -104,6 +104,11 @@ ir::ValueId resolve_tensor(GraphState& state, const Key& key, const Location& wh
     throw Error(ErrorCode::invalid_argument, fmt::format("there is no tensor named \"{}\" in the graph", name), where,
                 state.names.empty() ? "name tensors with Tensor::named()" : "named tensors are " + known_names(state));
   }
+  if (!key.graph())
+    throw Error(ErrorCode::invalid_argument,
+                key.kind() == Key::Kind::operation ? "a default-constructed Operation was fetched"
+                                                   : "a default-constructed Tensor was passed to the session",
+                where, "assign it a value first: what assign(), group(), check() or a function of the graph returned");
   if (key.graph() != &state)
     throw Error(ErrorCode::foreign_graph,
                 key.name().empty() ? std::string("a tensor or operation of another graph was passed to the session")

@@ -125,6 +125,12 @@ void require_floating(const Operand& x, const char* name) {
 
 }  // namespace
 
+namespace {
+
+void require_axis(const Operand& x, std::int64_t axis, const char* name) { Emitter({&x}, name).axis(axis, type_of(x.tensor()).rank()); }
+
+}  // namespace
+
 Tensor logsumexp(const Operand& x, const Axes& axes, bool keep_dims) {
   LocationScope scope(x.location());
   require_floating(x, "logsumexp");
@@ -143,6 +149,7 @@ Tensor logsumexp(const Operand& x, const Axes& axes, bool keep_dims) {
 Tensor softmax(const Operand& x, std::int64_t axis) {
   LocationScope scope(x.location());
   require_floating(x, "softmax");
+  require_axis(x, axis, "softmax");
   const Tensor e = exp(shifted(x.tensor(), axis).x);
   return e / reduce_sum(e, axis, true);
 }
@@ -150,6 +157,7 @@ Tensor softmax(const Operand& x, std::int64_t axis) {
 Tensor log_softmax(const Operand& x, std::int64_t axis) {
   LocationScope scope(x.location());
   require_floating(x, "log_softmax");
+  require_axis(x, axis, "log_softmax");
   const Tensor z = shifted(x.tensor(), axis).x;
   return z - log(reduce_sum(exp(z), axis, true));
 }

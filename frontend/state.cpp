@@ -345,7 +345,8 @@ std::int64_t Emitter::axis(std::int64_t axis, std::size_t rank) const {
     fail(ErrorCode::invalid_argument,
          n == 0 ? fmt::format("axis {} of a scalar, which has none", axis)
                 : fmt::format("there is no axis {} in a tensor of rank {}", axis, n),
-         n == 0 ? "" : fmt::format("axes are 0 to {}, or -{} to -1 from the back", n - 1, n));
+         n == 0 ? "reshape(x, {1}) makes it a vector of one element"
+                : fmt::format("axes are 0 to {}, or -{} to -1 from the back", n - 1, n));
   return axis < 0 ? axis + n : axis;
 }
 

@@ -227,7 +227,7 @@ Assignment assign_add(const Variable& variable, const Operand& value);
 Assignment assign_sub(const Variable& variable, const Operand& value);
 
 /// All of them as one operation.
-Operation group(std::initializer_list<Operation> operations);
-Operation group(std::span<const Operation> operations);
+Operation group(std::initializer_list<Operation> operations, std::source_location location = std::source_location::current());
+Operation group(std::span<const Operation> operations, std::source_location location = std::source_location::current());
 
 }  // namespace kiln
