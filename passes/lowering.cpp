@@ -381,9 +381,10 @@ RegisterId Expressions::emit(ScalarId id) {
       return operands[0];
     }
     case LoopOp::load: {
-      internal_check(lowering_.is_parameter_load(id), "lowering: a computed value is read where the schedule has not made it");
+      const std::optional<ir::BufferId> computed = lowering_.computed_buffer(id);
+      internal_check(computed || lowering_.is_parameter_load(id), "lowering: a computed value is read where the schedule has not made it");
       Dims indices = place(lowering_.load_index(id));
-      RegisterType type = type_at(node.dtype, indices);
+      RegisterType type = type_at(computed ? b.buffer_info(*computed).dtype : node.dtype, indices);
       ir::Mask mask;
       if (tile_.mask && type.cols * type.lanes > 1) mask = tile_.mask;
       if (!operands.empty()) {
@@ -393,7 +394,8 @@ RegisterId Expressions::emit(ScalarId id) {
         type.lanes = std::max(type.lanes, own.lanes);
         mask = mask ? b.binary(LoopOp::and_, *mask, operands[0]) : operands[0];
       }
-      return b.load(lowering_.parameter_buffer(node.source), std::move(indices), type, mask);
+      const RegisterId value = b.load(computed ? *computed : lowering_.parameter_buffer(node.source), std::move(indices), type, mask);
+      return b.convert(value, node.dtype);
     }
     case LoopOp::compare: return b.compare(node.comparison, operands[0], operands[1]);
     case LoopOp::convert: return b.convert(operands[0], node.dtype);

@@ -61,6 +61,12 @@ class Lowering {
   void declare_buffers();
   ir::BufferId parameter_buffer(ir::ValueId parameter) const { return parameter_buffers_.at(parameter); }
   ir::BufferId output_buffer(std::uint32_t output) const { return output_buffers_[output]; }
+  /// A value that the schedule has put into memory: loads of this node read `buffer` at the node's indices.
+  void computed(ir::ScalarId leaf, ir::BufferId buffer) { computed_[leaf] = buffer; }
+  std::optional<ir::BufferId> computed_buffer(ir::ScalarId leaf) const {
+    const auto it = computed_.find(leaf);
+    return it == computed_.end() ? std::nullopt : std::optional(it->second);
+  }
   /// Indices of a load node, in the axes that the collapse left.
   const ir::Dims& load_index(ir::ScalarId id) const;
   /// Where a load node stands in memory, in elements: a polynomial in the axes.
@@ -76,9 +82,6 @@ class Lowering {
   int registers_per_vector() const { return 64 / target.register_bytes; }
 
  private:
-  struct MemoryView {
-    ir::Dims extents;          // as declared
-  };
   ir::Dims present(ir::Dims& extents, const std::vector<ir::Dims*>& indices, const std::vector<Axis>& axes);
 
   std::unordered_map<ir::ValueId, ir::Dims> parameter_extents_;
@@ -86,6 +89,7 @@ class Lowering {
   std::unordered_map<ir::ScalarId, ir::Dims> load_index_;
   std::unordered_map<ir::ValueId, ir::BufferId> parameter_buffers_;
   std::vector<ir::BufferId> output_buffers_;
+  std::unordered_map<ir::ScalarId, ir::BufferId> computed_;
   int next_axis_ = 0;
 };
 
@@ -137,12 +141,13 @@ std::int64_t cost_of(const ScalarGraph& scalars, std::span<const ir::ScalarId> r
 /// The value of a Dim for typical symbols, for cost estimates only.
 std::int64_t typical(const ir::Dim& dim);
 
-// ---- the schedules; each declares nothing and emits into lowering.builder
+// ---- the schedules; schedule_*.cpp
 
 /// Every element of a domain on its own. Loops over `axes`, vector loop included; parallel when `parallel`.
 void emit_map(Lowering& lowering, const std::vector<Axis>& axes, const std::vector<Store>& stores);
 ir::Kernel schedule_map(Lowering& lowering);
 ir::Kernel schedule_rows(Lowering& lowering);
 ir::Kernel schedule_contraction(Lowering& lowering);
+ir::Kernel schedule_scatter(Lowering& lowering);
 
 }  // namespace kiln::passes
