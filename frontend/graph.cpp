@@ -188,6 +188,43 @@ Tensor Graph::find_tensor(const std::string& name, std::source_location location
   return Access::make<Tensor>(*state_, state_->module.main, found->second);
 }
 
+std::vector<Tensor> Graph::placeholders() const {
+  std::vector<Tensor> result;
+  for (const ir::ValueId value : state_->module.main_graph().parameters)
+    result.push_back(Access::make<Tensor>(*state_, state_->module.main, value));
+  return result;
+}
+
+std::vector<Tensor> Graph::results() const {
+  const ir::Graph& main = state_->module.main_graph();
+  std::vector<ir::ValueId> values = main.results;
+  if (values.empty()) {
+    std::vector<bool> used(main.value_count());
+    for (ir::NodeId n = 0; n < main.node_count(); ++n)
+      if (main.node(n).op != ir::Op::gradients)
+        for (const ir::ValueId operand : main.node(n).operands) used[operand] = true;
+    for (ir::ValueId value = 0; value < main.value_count(); ++value) {
+      const ir::Op op = main.definition(value).op;
+      if (!used[value] && !main.value_name(value).empty() && op != ir::Op::parameter && op != ir::Op::variable) values.push_back(value);
+    }
+  }
+  std::vector<Tensor> result;
+  for (const ir::ValueId value : values) result.push_back(Access::make<Tensor>(*state_, state_->module.main, value));
+  return result;
+}
+
+Operation Graph::effects() const {
+  const ir::Graph& main = state_->module.main_graph();
+  std::vector<ir::NodeId> nodes;
+  for (ir::NodeId n = 0; n < main.node_count(); ++n) {
+    const ir::Node& node = main.node(n);
+    // A run that draws counts itself.
+    const bool own = node.op == ir::Op::assign && node.attributes.text("name").starts_with("kiln.");
+    if (node.op == ir::Op::check || (node.op == ir::Op::assign && !own)) nodes.push_back(n);
+  }
+  return Access::operation(*state_, std::move(nodes));
+}
+
 // ---- Graph: tensors made from nothing
 
 Tensor Graph::constant(Array value, std::source_location location) {

@@ -178,6 +178,14 @@ class Graph {
   /// The tensor of that name; Error(invalid_argument) when there is none.
   Tensor find_tensor(const std::string& name, std::source_location location = std::source_location::current()) const;
 
+  /// All placeholders in order of creation.
+  std::vector<Tensor> placeholders() const;
+  /// What the graph is for, when a program reads it and knows none of its names: the results that its text lists, else the named tensors
+  /// that no other operation uses (gradients() apart).
+  std::vector<Tensor> results() const;
+  /// Every assign and every check of the graph as one operation, without the state of random operations.
+  Operation effects() const;
+
   /// A literal value.
   Tensor constant(Array value, std::source_location location = std::source_location::current());
   /// Every element is `value`.
