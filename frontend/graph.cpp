@@ -213,16 +213,16 @@ std::vector<Tensor> Graph::results() const {
   return result;
 }
 
-Operation Graph::effects() const {
+std::vector<Operation> Graph::effects() const {
   const ir::Graph& main = state_->module.main_graph();
-  std::vector<ir::NodeId> nodes;
+  std::vector<Operation> result;
   for (ir::NodeId n = 0; n < main.node_count(); ++n) {
     const ir::Node& node = main.node(n);
     // A run that draws counts itself.
     const bool own = node.op == ir::Op::assign && node.attributes.text("name").starts_with("kiln.");
-    if (node.op == ir::Op::check || (node.op == ir::Op::assign && !own)) nodes.push_back(n);
+    if (node.op == ir::Op::check || (node.op == ir::Op::assign && !own)) result.push_back(Access::operation(*state_, {n}));
   }
-  return Access::operation(*state_, std::move(nodes));
+  return result;
 }
 
 // ---- Graph: tensors made from nothing
@@ -309,9 +309,14 @@ Operation group(std::span<const Operation> operations, std::source_location loca
   for (const Operation& operation : operations) {
     GraphState* other = Access::state(operation);
     if (!other) continue;
-    if (state && other != state)
-      throw Error(ErrorCode::foreign_graph, "group: the operations belong to different graphs", LocationScope::resolve(location),
-                  "group operations of one graph");
+    const auto line = [](const GraphState& graph, ir::NodeId node) {
+      return to_string(graph.module.location(graph.module.main_graph().node(node).location));
+    };
+    if (state && other != state && !nodes.empty() && !other->operations[Access::id(operation)].empty())
+      throw Error(ErrorCode::foreign_graph,
+                  fmt::format("group: the operations made at {} and at {} belong to different graphs", line(*state, nodes[0]),
+                              line(*other, other->operations[Access::id(operation)][0])),
+                  LocationScope::resolve(location), "group operations of one graph");
     state = other;
     const std::vector<ir::NodeId>& own = state->operations[Access::id(operation)];
     nodes.insert(nodes.end(), own.begin(), own.end());

@@ -183,8 +183,8 @@ class Graph {
   /// What the graph is for, when a program reads it and knows none of its names: the results that its text lists, else the named tensors
   /// that no other operation uses (gradients() apart).
   std::vector<Tensor> results() const;
-  /// Every assign and every check of the graph as one operation, without the state of random operations.
-  Operation effects() const;
+  /// Every assign and every check of the graph, in order of creation.
+  std::vector<Operation> effects() const;
 
   /// A literal value.
   Tensor constant(Array value, std::source_location location = std::source_location::current());
