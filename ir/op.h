@@ -48,8 +48,8 @@ struct InferContext {
 };
 using InferFunction = std::vector<Type> (*)(const InferContext&);
 
-/// What `evaluate` sees: concrete operands and the concrete types of the results. Dims in the attributes are constants: whoever evaluates has put
-/// in the symbols' values.
+/// What `evaluate` sees: concrete operands and the concrete types of the results. Dims in the attributes are constants: whoever
+/// evaluates has put in the symbols' values.
 struct EvaluateContext {
   Op op{};
   std::span<const Array> operands;
@@ -156,11 +156,13 @@ struct SampleClasses {
 
 struct Sample {
   SampleClass kind = SampleClass::odd;
-  std::vector<Type> operands = {};         ///< `generic`: each dtype of the entry in turn replaces operand 0's dtype, in all operands that have it
+  /// `generic`: each dtype of the entry in turn replaces operand 0's dtype, in all operands that have it.
+  std::vector<Type> operands = {};
   Attributes attributes = {};
   bool generic = true;
   double low = -2, high = 2;               ///< range of random operand values
-  std::vector<Array> values = {};          ///< explicit operand values instead of random ones (may be fewer), converted to the operands' dtypes
+  /// Explicit operand values instead of random ones (may be fewer), converted to the operands' dtypes.
+  std::vector<Array> values = {};
   bool differentiable = true;              ///< false: at a kink or in integers
 };
 using SamplesFunction = std::vector<Sample> (*)(Op);
@@ -183,15 +185,16 @@ struct OpInfo {
   /// Sample classes that make no sense for the op. `broadcast` makes sense only where operands may differ in shape.
   SampleClasses no_samples = {SampleClass::broadcast};
   double tolerance = 0;                     ///< of loops against evaluate, in ULP of the result; 0: exact
-  bool elementwise = false;                 ///< result[i] depends on operand[i] only; operands have the result's shape (the mask of select, bounds of clamp: or rank 0)
+  /// result[i] depends on operand[i] only; operands have the result's shape (the mask of select, bounds of clamp: or rank 0).
+  bool elementwise = false;
   bool commutative = false;
   bool effect = false;                      ///< must not be removed or merged (assign, check)
   bool open_attributes = false;             ///< attributes beyond the listed ones are allowed (composite, kernel)
   LoopOp loop_op = LoopOp::constant;        ///< elementwise ops that are one loop operation: which (constant: none)
 };
 
-/// Defined once per op, in ir/ops/: `template <> constinit const OpInfo OpEntry<Op::negate>::info = {.name = "negate", ...};`. (A static member, because a
-/// specialisation of a const variable template has internal linkage in g++.)
+/// Defined once per op, in ir/ops/: `template <> constinit const OpInfo OpEntry<Op::negate>::info = {.name = "negate", ...};`. (A static
+/// member, because a specialisation of a const variable template has internal linkage in g++.)
 template <Op op>
 struct OpEntry {
   static const OpInfo info;

@@ -1,5 +1,5 @@
-// Every case as a kernel: scheduled to loops, functions expanded to polynomials, run by the loop interpreter (which checks bounds and disjointness), compared
-// with the reference. The functions' tolerance is that of their polynomials against the C library.
+// Every case as a kernel: scheduled to loops, functions expanded to polynomials, run by the loop interpreter (which checks bounds and
+// disjointness), compared with the reference. The functions' tolerance is that of their polynomials against the C library.
 #include <gtest/gtest.h>
 
 #include <fmt/format.h>
