@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "tests/loops/program_fixture.h"
+
 namespace kiln::test {
 
 ir::Module compiled(const std::string& text, const std::vector<std::string>& names) {
@@ -31,6 +33,16 @@ void check_gradients(const std::string& text, const std::vector<Array>& inputs, 
   const std::vector<Array> again = run(simplified, inputs);
   for (std::size_t i = 0; i < results.size(); ++i)
     EXPECT_TRUE(identical(again[i], results[i])) << print(module) << "became\n" << print(simplified);
+  // So does the program, up to the order of sums.
+  std::map<std::string, Array> variables;
+  const ir::ProgramRun program = ir::run_program(passes::run_pipeline(ir::parse(text), {}).program, inputs, {}, variables);
+  ASSERT_EQ(program.status, KILN_OK);
+  for (std::size_t r = 0; r < results.size(); ++r)
+    for (std::int64_t i = 0; i < results[r].size(); ++i) {
+      const double expected = element_as_double(results[r], i);
+      EXPECT_NEAR(element_as_double(program.outputs[r], i), expected, 1e-12 * (1 + std::fabs(expected)))
+          << "result " << r << " of the program";
+    }
   ASSERT_GE(results.size(), 2u) << "a loss and at least one gradient";
   constexpr double step = 1e-5;
   for (std::size_t p = 0; p + 1 < results.size(); ++p) {
