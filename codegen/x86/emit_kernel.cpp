@@ -231,7 +231,9 @@ void KernelEmitter::emit_index(const Instruction& instruction) {
 
 void KernelEmitter::emit_let(const Instruction& instruction) {
   const DType dtype = type_of(instruction.operands[0]).dtype;
-  f_->index.bind(instruction.name, emit_convert(m_, f_->builder, element(instruction.operands[0], 0, 0, 1), dtype, DType::i64));
+  Value* value = emit_convert(m_, f_->builder, element(instruction.operands[0], 0, 0, 1), dtype, DType::i64);
+  // Frozen, so that loop strength reduction takes the value as it is: it would recompute the whole expression (minima, products) in the loops that use it.
+  f_->index.bind(instruction.name, llvm::isa<llvm::Constant>(value) ? value : f_->builder.CreateFreeze(value));
 }
 
 void KernelEmitter::emit_reduce(const Instruction& instruction) {
