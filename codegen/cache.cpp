@@ -179,7 +179,8 @@ void DiskCache::store(std::string_view key, const std::vector<char>& blob) const
   header.check = hash128(key, check_seed);
   header.size = blob.size();
   header.content = hash128(view(blob), content_seed);
-  const bool written = write_all(file.get(), reinterpret_cast<const char*>(&header), sizeof header) && write_all(file.get(), blob.data(), blob.size());
+  const bool written =
+      write_all(file.get(), reinterpret_cast<const char*>(&header), sizeof header) && write_all(file.get(), blob.data(), blob.size());
   if (!file.close() || !written || ::rename(temporary.c_str(), path_of(key).c_str()) != 0) {
     ::unlink(temporary.c_str());
     return;

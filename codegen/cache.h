@@ -1,7 +1,8 @@
 // Compiled code on disk, found again by what it was compiled from.
 //
-// The cache is a folder of files named by the hash of their key. It is an optimisation and nothing else: whatever goes wrong (no folder, no permission, a damaged or foreign file, a full
-// disk) is a miss, never an error. Files that the current user does not own alone are not trusted, since what they hold will be executed.
+// The cache is a folder of files named by the hash of their key. It is an optimisation and nothing else: whatever goes wrong (no folder, no
+// permission, a damaged or foreign file, a full disk) is a miss, never an error. Files that the current user does not own alone are not
+// trusted, since what they hold will be executed.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
-// From a program to machine code. Kernels are grouped into LLVM modules by a rule that looks at the program only, so the bytes do not depend on the number of threads
-// that compile them; the entry and the plan are a module of their own.
+// From a program to machine code. Kernels are grouped into LLVM modules by a rule that looks at the program only, so the bytes do not
+// depend on the number of threads that compile them; the entry and the plan are a module of their own.
 //
-// No optimisation pass of LLVM's middle end runs: the loop IR arrives hand-shaped (hoisted, vectorised, unrolled), and measured on register-tiled products and fused
-// maps they change nothing but compile time. The code generator itself runs at its highest level.
+// No optimisation pass of LLVM's middle end runs: the loop IR arrives hand-shaped (hoisted, vectorised, unrolled), and measured on
+// register-tiled products and fused maps they change nothing but compile time. The code generator itself runs at its highest level.
 #include <llvm/CodeGen/TargetPassConfig.h>
 #include <llvm/IR/DiagnosticInfo.h>
 #include <llvm/IR/DiagnosticPrinter.h>
@@ -25,8 +25,8 @@
 namespace kiln::codegen {
 namespace {
 
-/// Kernels share a module until it holds about this many LLVM values: enough to make the fixed cost of a module (about 0.5 ms) small, few enough that a program of
-/// several large kernels spreads over the processors.
+/// Kernels share a module until it holds about this many LLVM values: enough to make the fixed cost of a module (about 0.5 ms) small, few
+/// enough that a program of several large kernels spreads over the processors.
 constexpr std::int64_t module_values = 400;
 
 std::int64_t values_of(const ir::Block& block, const ir::Kernel& kernel) {
@@ -108,8 +108,8 @@ std::vector<char> generate(ModuleEmitter& m, llvm::TargetMachine& machine, llvm:
 
 /// A module with its context, from a group.
 template <class Use>
-auto with_module(const ir::Program& program, const std::string& name, const Group& group, bool single, const Target& target, llvm::TargetMachine& machine,
-                 Use&& use) {
+auto with_module(const ir::Program& program, const std::string& name, const Group& group, bool single, const Target& target,
+                 llvm::TargetMachine& machine, Use&& use) {
   llvm::LLVMContext context;
   context.setDiagnosticHandler(std::make_unique<ThrowingDiagnostics>());
   ModuleEmitter m(context, name, target);
@@ -145,7 +145,8 @@ std::vector<char> compile_object(const ir::Program& program, const std::string& 
       }
     }
   };
-  const std::size_t wanted = options.compile_threads > 0 ? static_cast<std::size_t>(options.compile_threads) : std::thread::hardware_concurrency();
+  const std::size_t wanted =
+      options.compile_threads > 0 ? static_cast<std::size_t>(options.compile_threads) : std::thread::hardware_concurrency();
   std::vector<std::thread> threads;
   for (std::size_t i = 1; i < std::min(std::max<std::size_t>(wanted, 1), groups.size()); ++i) threads.emplace_back(work);
   work();

@@ -1,7 +1,8 @@
 // Conversions between dtypes, and the two float operations that x86 has no instruction for.
 //
-// Half precision is spelled out in integer arithmetic where the CPU cannot convert it, and bf16 always: the hardware's vcvtneps2bf16 flushes denormals. Both
-// round to nearest even and keep NaNs (quiet). f64 and integers reach f16 and bf16 through f32, as everywhere in Kiln.
+// Half precision is spelled out in integer arithmetic where the CPU cannot convert it, and bf16 always: the hardware's vcvtneps2bf16
+// flushes denormals. Both round to nearest even and keep NaNs (quiet). f64 and integers reach f16 and bf16 through f32, as everywhere in
+// Kiln.
 //
 // fmod is exact, hence a loop over exponent differences (binary long division), emitted once per module and called per element.
 #include <llvm/IR/Constants.h>
@@ -23,13 +24,15 @@ llvm::Type* like(const ModuleEmitter& m, const Value* shape, DType dtype) { retu
 
 Value* constant_like(Value* value, std::uint64_t bits) { return llvm::ConstantInt::get(value->getType(), bits); }
 
-/// f16 bits to f32 without F16C: exponents are rescaled by a multiplication with 2^112, which also normalises denormals; infinities and NaNs keep the highest exponent.
+/// f16 bits to f32 without F16C: exponents are rescaled by a multiplication with 2^112, which also normalises denormals; infinities and
+/// NaNs keep the highest exponent.
 Value* half_to_float(ModuleEmitter& m, Builder& b, Value* half) {
   llvm::Type* floats = like(m, half, DType::f32);
   Value* bits = b.CreateZExt(half, like(m, half, DType::i32));
   Value* sign = b.CreateShl(b.CreateAnd(bits, constant_like(bits, 0x8000)), constant_like(bits, 16));
   Value* magnitude = b.CreateShl(b.CreateAnd(bits, constant_like(bits, 0x7fff)), constant_like(bits, 13));
-  Value* scaled = b.CreateBitCast(b.CreateFMul(b.CreateBitCast(magnitude, floats), llvm::ConstantFP::get(floats, 0x1p112)), bits->getType());
+  Value* scaled =
+      b.CreateBitCast(b.CreateFMul(b.CreateBitCast(magnitude, floats), llvm::ConstantFP::get(floats, 0x1p112)), bits->getType());
   Value* is_nan = b.CreateICmpUGT(magnitude, constant_like(bits, 0x0f800000));
   Value* special = b.CreateOr(magnitude, b.CreateSelect(is_nan, constant_like(bits, 0x7fc00000), constant_like(bits, 0x7f800000)));
   Value* is_special = b.CreateICmpUGE(magnitude, constant_like(bits, 0x0f800000));
@@ -43,11 +46,13 @@ Value* float_to_half(ModuleEmitter& m, Builder& b, Value* value) {
   Value* sign = b.CreateAnd(b.CreateLShr(bits, constant_like(bits, 16)), constant_like(bits, 0x8000));
   Value* magnitude = b.CreateAnd(bits, constant_like(bits, 0x7fffffff));
   Value* odd = b.CreateAnd(b.CreateLShr(magnitude, constant_like(bits, 13)), constant_like(bits, 1));
-  Value* rounded = b.CreateAdd(b.CreateAdd(magnitude, constant_like(bits, 0xc8000fffU)), odd);  // exponent bias 127 -> 15, half of the last place less one
+  Value* rounded = b.CreateAdd(b.CreateAdd(magnitude, constant_like(bits, 0xc8000fffU)),
+                               odd);  // exponent bias 127 -> 15, half of the last place less one
   Value* normal = b.CreateLShr(rounded, constant_like(bits, 13));
   Value* shifted = b.CreateFAdd(b.CreateBitCast(magnitude, value->getType()), llvm::ConstantFP::get(value->getType(), 0.5));
   Value* denormal = b.CreateSub(b.CreateBitCast(shifted, integers), constant_like(bits, 0x3f000000));
-  Value* nan = b.CreateOr(b.CreateAnd(b.CreateLShr(magnitude, constant_like(bits, 13)), constant_like(bits, 0x3ff)), constant_like(bits, 0x7e00));
+  Value* nan =
+      b.CreateOr(b.CreateAnd(b.CreateLShr(magnitude, constant_like(bits, 13)), constant_like(bits, 0x3ff)), constant_like(bits, 0x7e00));
   Value* result = b.CreateSelect(b.CreateICmpULT(magnitude, constant_like(bits, 0x38800000)), denormal, normal);
   result = b.CreateSelect(b.CreateICmpUGE(magnitude, constant_like(bits, 0x47800000)), constant_like(bits, 0x7c00), result);
   result = b.CreateSelect(b.CreateICmpUGT(magnitude, constant_like(bits, 0x7f800000)), nan, result);
@@ -108,13 +113,15 @@ llvm::Function* remainder_helper(ModuleEmitter& m, DType dtype) {
   b.SetInsertPoint(smaller);
   b.CreateRet(x);
 
-  b.SetInsertPoint(normalize);  // mantissas with the leading one at bit `mantissa`; exponents of denormals below 1. x = 0 comes no further than `smaller`
+  b.SetInsertPoint(normalize);  // mantissas with the leading one at bit `mantissa`; exponents of denormals below 1. x = 0 comes no further
+                                // than `smaller`
   const auto split = [&](Value* magnitude) {
     Value* exponent = b.CreateLShr(magnitude, constant(mantissa));
     Value* zeros = b.CreateBinaryIntrinsic(llvm::Intrinsic::ctlz, magnitude, b.getFalse());
     Value* shift = b.CreateSub(zeros, constant(width - 1 - mantissa));
     Value* denormal = b.CreateICmpEQ(exponent, constant(0));
-    Value* fraction = b.CreateOr(b.CreateAnd(magnitude, constant((std::int64_t{1} << mantissa) - 1)), constant(std::int64_t{1} << mantissa));
+    Value* fraction =
+        b.CreateOr(b.CreateAnd(magnitude, constant((std::int64_t{1} << mantissa) - 1)), constant(std::int64_t{1} << mantissa));
     Value* safe_shift = b.CreateSelect(denormal, shift, constant(0));
     return std::pair(b.CreateSelect(denormal, b.CreateShl(magnitude, safe_shift), fraction),
                      b.CreateSelect(denormal, b.CreateSub(constant(1), safe_shift), exponent));
@@ -140,7 +147,8 @@ llvm::Function* remainder_helper(ModuleEmitter& m, DType dtype) {
   Value* shift = b.CreateSelect(is_zero, constant(0), b.CreateSub(zeros, constant(width - 1 - mantissa)));
   Value* normal = b.CreateShl(reduced, shift);
   Value* new_exponent = b.CreateSub(exponent, shift);
-  Value* biased = b.CreateOr(b.CreateAnd(normal, constant((std::int64_t{1} << mantissa) - 1)), b.CreateShl(new_exponent, constant(mantissa)));
+  Value* biased =
+      b.CreateOr(b.CreateAnd(normal, constant((std::int64_t{1} << mantissa) - 1)), b.CreateShl(new_exponent, constant(mantissa)));
   Value* is_normal = b.CreateICmpSGT(new_exponent, constant(0));
   Value* denormal_shift = b.CreateSelect(is_normal, constant(0), b.CreateSub(constant(1), new_exponent));
   Value* result = b.CreateSelect(is_normal, biased, b.CreateLShr(normal, denormal_shift));
@@ -158,7 +166,8 @@ Value* emit_float_remainder(ModuleEmitter& m, Builder& builder, Value* a, Value*
   Value* result = llvm::PoisonValue::get(a->getType());
   for (int lane = 0; lane < lanes; ++lane) {
     const auto at = static_cast<std::uint64_t>(lane);
-    result = builder.CreateInsertElement(result, builder.CreateCall(helper, {builder.CreateExtractElement(a, at), builder.CreateExtractElement(b, at)}), at);
+    result = builder.CreateInsertElement(
+        result, builder.CreateCall(helper, {builder.CreateExtractElement(a, at), builder.CreateExtractElement(b, at)}), at);
   }
   return result;
 }
@@ -168,17 +177,21 @@ Value* emit_convert(ModuleEmitter& m, Builder& builder, Value* value, DType from
   // Half floats in and out through f32.
   if (from == DType::f16 || from == DType::bf16) {
     Value* wide = nullptr;
-    if (from == DType::bf16) wide = bfloat_to_float(m, builder, value);
+    if (from == DType::bf16)
+      wide = bfloat_to_float(m, builder, value);
     else if (m.target.f16c)
-      wide = builder.CreateFPExt(builder.CreateBitCast(value, with_lanes(llvm::Type::getHalfTy(m.context), lanes_of(value))), like(m, value, DType::f32));
-    else wide = half_to_float(m, builder, value);
+      wide = builder.CreateFPExt(builder.CreateBitCast(value, with_lanes(llvm::Type::getHalfTy(m.context), lanes_of(value))),
+                                 like(m, value, DType::f32));
+    else
+      wide = half_to_float(m, builder, value);
     return emit_convert(m, builder, wide, DType::f32, to);
   }
   if (to == DType::f16 || to == DType::bf16) {
     Value* single = emit_convert(m, builder, value, from, DType::f32);
     if (to == DType::bf16) return float_to_bfloat(m, builder, single);
     if (!m.target.f16c) return float_to_half(m, builder, single);
-    return builder.CreateBitCast(builder.CreateFPTrunc(single, with_lanes(llvm::Type::getHalfTy(m.context), lanes_of(value))), like(m, value, DType::f16));
+    return builder.CreateBitCast(builder.CreateFPTrunc(single, with_lanes(llvm::Type::getHalfTy(m.context), lanes_of(value))),
+                                 like(m, value, DType::f16));
   }
   llvm::Type* type = like(m, value, to);
   if (to == DType::boolean) {
@@ -188,7 +201,8 @@ Value* emit_convert(ModuleEmitter& m, Builder& builder, Value* value, DType from
   if (is_floating(from)) {
     if (to == DType::f64) return builder.CreateFPExt(value, type);
     if (to == DType::f32) return builder.CreateFPTrunc(value, type);
-    return builder.CreateIntrinsic(is_signed_integer(to) ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat, {type, value->getType()}, {value});
+    return builder.CreateIntrinsic(is_signed_integer(to) ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat,
+                                   {type, value->getType()}, {value});
   }
   const bool is_signed = is_signed_integer(from);
   if (is_floating(to)) return is_signed ? builder.CreateSIToFP(value, type) : builder.CreateUIToFP(value, type);

@@ -47,7 +47,8 @@ Value* IndexEmitter::create(Operation operation, Value* a, Value* b, llvm::Type*
     case Operation::offset: return builder_.CreateGEP(element, a, b);
     default: break;
   }
-  // Quotients. A divisor is positive where the value is used, but the value may be computed outside a branch or loop that never runs: no trap there.
+  // Quotients. A divisor is positive where the value is used, but the value may be computed outside a branch or loop that never runs: no
+  // trap there.
   const auto* constant = llvm::dyn_cast<llvm::ConstantInt>(b);
   if (!constant) b = builder_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, b, m_.integer(1));
   const bool power = constant && constant->getValue().isPowerOf2();
@@ -105,8 +106,10 @@ std::pair<std::vector<IndexValue>, std::int64_t> IndexEmitter::sorted_terms(cons
     std::stable_sort(factors.begin(), factors.end(), [](const IndexValue& a, const IndexValue& b) { return a.depth < b.depth; });
     IndexValue product = factors.front();
     for (std::size_t i = 1; i < factors.size(); ++i) product = apply(Operation::multiply, product, factors[i]);
-    if (const auto* number = llvm::dyn_cast<llvm::ConstantInt>(product.value)) constant += number->getSExtValue();
-    else sum.push_back(product);
+    if (const auto* number = llvm::dyn_cast<llvm::ConstantInt>(product.value))
+      constant += number->getSExtValue();
+    else
+      sum.push_back(product);
   }
   std::stable_sort(sum.begin(), sum.end(), [](const IndexValue& a, const IndexValue& b) { return a.depth < b.depth; });
   return {std::move(sum), constant};

@@ -1,9 +1,10 @@
 // Index expressions as 64-bit LLVM values, placed in the outermost scope that can compute them. Internal to codegen/x86.
 //
-// A scope is the function's body, a loop's body or a branch; scopes nest. Every index value has the depth of the innermost scope whose names it mentions. It is computed
-// in that scope, before the scope that lies inside it and is being emitted: loop-invariant parts are hoisted as they are written, and no pass has to find them.
-// Sums are ordered by depth, constants come last: the constant ends up as the displacement of an address, the innermost loop's variable as its index.
-// Each scope remembers what it has computed, so equal expressions are computed once.
+// A scope is the function's body, a loop's body or a branch; scopes nest. Every index value has the depth of the innermost scope whose
+// names it mentions. It is computed in that scope, before the scope that lies inside it and is being emitted: loop-invariant parts are
+// hoisted as they are written, and no pass has to find them. Sums are ordered by depth, constants come last: the constant ends up as the
+// displacement of an address, the innermost loop's variable as its index. Each scope remembers what it has computed, so equal expressions
+// are computed once.
 #pragma once
 
 #include <map>
@@ -35,13 +36,24 @@ class IndexEmitter {
   const IndexValue* find(std::string_view name) const;
 
   IndexValue evaluate(const ir::Dim& dim);
-  /// base + dim elements of `type`. Intermediate pointers may leave the buffer (think of padding: i - 1), so nothing is marked as in bounds.
+  /// base + dim elements of `type`. Intermediate pointers may leave the buffer (think of padding: i - 1), so nothing is marked as in
+  /// bounds.
   llvm::Value* address(IndexValue base, const ir::Dim& dim, llvm::Type* type);
   /// A number that divides every value of `dim`, 0 for the constant 0.
   std::int64_t divisor(const ir::Dim& dim) const;
 
  private:
-  enum class Operation : std::uint8_t { add, multiply, divide_signed, divide_unsigned, modulo_signed, modulo_unsigned, minimum, maximum, offset };
+  enum class Operation : std::uint8_t {
+    add,
+    multiply,
+    divide_signed,
+    divide_unsigned,
+    modulo_signed,
+    modulo_unsigned,
+    minimum,
+    maximum,
+    offset
+  };
   using Key = std::tuple<Operation, llvm::Value*, llvm::Value*, llvm::Type*>;
   struct KeyHash {
     std::size_t operator()(const Key& key) const {

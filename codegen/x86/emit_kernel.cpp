@@ -1,16 +1,18 @@
-// Loop IR to LLVM IR, one to one: every register becomes rows * cols SSA values, every carried value a phi, every loop a loop. No policy lives here: unrolling, tiling, vector
-// lengths and splits were decided by the schedule; LLVM's code generator allocates registers, picks addressing modes and orders instructions.
+// Loop IR to LLVM IR, one to one: every register becomes rows * cols SSA values, every carried value a phi, every loop a loop. No policy
+// lives here: unrolling, tiling, vector lengths and splits were decided by the schedule; LLVM's code generator allocates registers, picks
+// addressing modes and orders instructions.
 //
-// A scalar used as an operand of a vector operation is splat right behind its definition, once: loop-invariant splats are thus outside their loops, and the splat
-// of a loaded scalar becomes a broadcasting load.
+// A scalar used as an operand of a vector operation is splat right behind its definition, once: loop-invariant splats are thus outside
+// their loops, and the splat of a loaded scalar becomes a broadcasting load.
 //
-// A tile of scalar loads is emitted element by element where each is first used: LLVM keeps much of the order it is given, and all rows of a column loaded ahead of the
-// multiply-adds would need registers that the accumulators hold (a 14 x 32 tile then copies and spills: 40 % of peak instead of 95 %).
+// A tile of scalar loads is emitted element by element where each is first used: LLVM keeps much of the order it is given, and all rows of
+// a column loaded ahead of the multiply-adds would need registers that the accumulators hold (a 14 x 32 tile then copies and spills: 40 %
+// of peak instead of 95 %).
 //
 // Loops are emitted rotated: a test in front (left out when both bounds are constants), the test of the next iteration at the end.
 //
-// A parallel loop becomes a function (context, begin, end) over its iterations; the context is a struct with what the body uses from outside. Kernels whose estimated work is small,
-// and parallel loops inside parallel loops, run serially in line.
+// A parallel loop becomes a function (context, begin, end) over its iterations; the context is a struct with what the body uses from
+// outside. Kernels whose estimated work is small, and parallel loops inside parallel loops, run serially in line.
 #include "codegen/x86/emit_kernel.h"
 
 #include <llvm/IR/Constants.h>
@@ -31,8 +33,8 @@ using llvm::Value;
 
 namespace {
 
-/// Kernel::work from which a parallel loop goes to the threads: about 20 us on one core at 200 flops per ns. A fork and join over spinning threads costs about 1 us, over
-/// sleeping ones 5 us and more.
+/// Kernel::work from which a parallel loop goes to the threads: about 20 us on one core at 200 flops per ns. A fork and join over spinning
+/// threads costs about 1 us, over sleeping ones 5 us and more.
 constexpr std::int64_t parallel_work = 4'000'000;
 
 /// What the blocks of an instruction use, from anywhere.
@@ -113,8 +115,10 @@ Value* KernelEmitter::splat_at_definition(Value* value, int lanes) {
     if (count == lanes) return vector;
   const Builder::InsertPointGuard guard(f_->builder);
   if (auto* definition = llvm::dyn_cast<llvm::Instruction>(value)) {
-    if (llvm::isa<llvm::PHINode>(definition)) f_->builder.SetInsertPoint(definition->getParent(), definition->getParent()->getFirstInsertionPt());
-    else f_->builder.SetInsertPoint(definition->getParent(), std::next(definition->getIterator()));
+    if (llvm::isa<llvm::PHINode>(definition))
+      f_->builder.SetInsertPoint(definition->getParent(), definition->getParent()->getFirstInsertionPt());
+    else
+      f_->builder.SetInsertPoint(definition->getParent(), std::next(definition->getIterator()));
   } else {
     llvm::BasicBlock& entry = f_->function->getEntryBlock();
     f_->builder.SetInsertPoint(&entry, entry.getFirstInsertionPt());
@@ -185,9 +189,12 @@ void KernelEmitter::emit_elements(const Instruction& instruction) {
     for (int col = 0; col < type.cols; ++col) {
       for (std::size_t i = 0; i < operands.size(); ++i) operands[i] = element(instruction.operands[i], row, col, type.lanes);
       Value* result = nullptr;
-      if (instruction.op == LoopOp::convert) result = emit_convert(m_, f_->builder, operands[0], source, type.dtype);
-      else if (instruction.op == LoopOp::bitcast) result = emit_bitcast(m_, f_->builder, operands[0], source, type.dtype);
-      else result = emit_elementwise(m_, f_->builder, instruction.op, source, operands, instruction.comparison);
+      if (instruction.op == LoopOp::convert)
+        result = emit_convert(m_, f_->builder, operands[0], source, type.dtype);
+      else if (instruction.op == LoopOp::bitcast)
+        result = emit_bitcast(m_, f_->builder, operands[0], source, type.dtype);
+      else
+        result = emit_elementwise(m_, f_->builder, instruction.op, source, operands, instruction.comparison);
       tile.push_back(result);
     }
   }
@@ -221,7 +228,8 @@ void KernelEmitter::emit_index(const Instruction& instruction) {
         tile.push_back(b.CreateAdd(splat_at_definition(at(row, position), type.lanes), llvm::ConstantVector::get(steps)));
       } else {
         Value* vector = llvm::PoisonValue::get(with_lanes(m_.i64, type.lanes));
-        for (int lane = 0; lane < type.lanes; ++lane) vector = b.CreateInsertElement(vector, at(row, position + lane), static_cast<std::uint64_t>(lane));
+        for (int lane = 0; lane < type.lanes; ++lane)
+          vector = b.CreateInsertElement(vector, at(row, position + lane), static_cast<std::uint64_t>(lane));
         tile.push_back(vector);
       }
     }
@@ -232,7 +240,8 @@ void KernelEmitter::emit_index(const Instruction& instruction) {
 void KernelEmitter::emit_let(const Instruction& instruction) {
   const DType dtype = type_of(instruction.operands[0]).dtype;
   Value* value = emit_convert(m_, f_->builder, element(instruction.operands[0], 0, 0, 1), dtype, DType::i64);
-  // Frozen, so that loop strength reduction takes the value as it is: it would recompute the whole expression (minima, products) in the loops that use it.
+  // Frozen, so that loop strength reduction takes the value as it is: it would recompute the whole expression (minima, products) in the
+  // loops that use it.
   f_->index.bind(instruction.name, llvm::isa<llvm::Constant>(value) ? value : f_->builder.CreateFreeze(value));
 }
 
@@ -265,7 +274,8 @@ void KernelEmitter::emit_reduce(const Instruction& instruction) {
     int lanes = from.lanes;
     for (; lanes > 2 && lanes % 2 == 0; lanes /= 2) vector = combine(part(vector, 0, lanes / 2), part(vector, lanes / 2, lanes / 2));
     std::vector<Value*> scalars;
-    for (int lane = 0; lane < lanes; ++lane) scalars.push_back(lanes == 1 ? vector : b.CreateExtractElement(vector, static_cast<std::uint64_t>(lane)));
+    for (int lane = 0; lane < lanes; ++lane)
+      scalars.push_back(lanes == 1 ? vector : b.CreateExtractElement(vector, static_cast<std::uint64_t>(lane)));
     return fold(std::move(scalars));
   };
   const int rows = instruction.axis == ir::Axis::rows ? 1 : from.rows;
@@ -274,7 +284,8 @@ void KernelEmitter::emit_reduce(const Instruction& instruction) {
   for (int row = 0; row < rows; ++row) {
     for (int col = 0; col < cols; ++col) {
       if (instruction.axis == ir::Axis::lanes) {
-        tile.push_back(from.lanes == 1 ? element(instruction.operands[0], row, col, 1) : fold_lanes(element(instruction.operands[0], row, col, from.lanes)));
+        tile.push_back(from.lanes == 1 ? element(instruction.operands[0], row, col, 1)
+                                       : fold_lanes(element(instruction.operands[0], row, col, from.lanes)));
         continue;
       }
       std::vector<Value*> values;
@@ -297,7 +308,8 @@ void KernelEmitter::emit_for(const Instruction& instruction) {
                    step = f_->index.evaluate(instruction.indices[2]);
   const auto first = as_constant(begin.value), last = as_constant(end.value), stride = as_constant(step.value);
   const bool constant = first && last && stride;
-  if (constant && (instruction.loop == ir::LoopKind::unrolled || *last - *first <= *stride)) return emit_unrolled(instruction, *first, *last, *stride);
+  if (constant && (instruction.loop == ir::LoopKind::unrolled || *last - *first <= *stride))
+    return emit_unrolled(instruction, *first, *last, *stride);
   const std::int64_t divisor = std::gcd(f_->index.divisor(instruction.indices[0]), f_->index.divisor(instruction.indices[2]));
   emit_loop(instruction, begin.value, end.value, step.value, divisor);
 }
@@ -384,7 +396,8 @@ void KernelEmitter::emit_if(const Instruction& instruction) {
   for (int i = 0; i < 2; ++i) {
     b.SetInsertPoint(branches[i]);
     f_->index.open_scope(split);
-    if (static_cast<std::size_t>(i) < instruction.blocks.size()) emit_block(instruction.blocks[static_cast<std::size_t>(i)], &yielded[i], instruction.results);
+    if (static_cast<std::size_t>(i) < instruction.blocks.size())
+      emit_block(instruction.blocks[static_cast<std::size_t>(i)], &yielded[i], instruction.results);
     f_->index.close_scope();
     ends[i] = b.GetInsertBlock();
     b.CreateBr(after);

@@ -1,5 +1,5 @@
-// The emitter of one kernel: its state, and what its files share. emit_kernel.cpp holds structure (blocks, loops, branches, parallel bodies) and dispatch,
-// emit_memory.cpp loads and stores. Internal to codegen/x86.
+// The emitter of one kernel: its state, and what its files share. emit_kernel.cpp holds structure (blocks, loops, branches, parallel
+// bodies) and dispatch, emit_memory.cpp loads and stores. Internal to codegen/x86.
 #pragma once
 
 #include <optional>
@@ -23,17 +23,16 @@ class KernelEmitter {
  private:
   /// What belongs to the LLVM function being written; a parallel loop's body has its own.
   struct FunctionState {
-    explicit FunctionState(ModuleEmitter& m, llvm::Function* function_)
-        : function(function_), builder(m.context), index(m, builder) {}
+    explicit FunctionState(ModuleEmitter& m, llvm::Function* function_) : function(function_), builder(m.context), index(m, builder) {}
     llvm::Function* function;
     Builder builder;
     IndexEmitter index;
-    std::vector<Tile> registers;                  ///< by RegisterId; empty while undefined
+    std::vector<Tile> registers;  ///< by RegisterId; empty while undefined
     std::vector<llvm::Value*> buffers;
     llvm::Value* call = nullptr;
     std::unordered_map<llvm::Value*, std::vector<std::pair<int, llvm::Value*>>> splats;
-    std::unordered_set<llvm::Value*> waiting;     ///< loads not used so far, which may move down to their first use; see emit_kernel.cpp
-    bool non_temporal = false;                    ///< has stores that need a fence at the end
+    std::unordered_set<llvm::Value*> waiting;  ///< loads not used so far, which may move down to their first use; see emit_kernel.cpp
+    bool non_temporal = false;                 ///< has stores that need a fence at the end
   };
 
   // ---- emit_kernel.cpp
@@ -64,7 +63,7 @@ class KernelEmitter {
   /// The place of buffer elements in terms of the tile's coordinates: offset + row * $r + vector * $v elements, when it is linear in both.
   struct Place {
     ir::BufferId buffer = 0;
-    ir::Dim offset;                     ///< with $r and $v in it
+    ir::Dim offset;  ///< with $r and $v in it
     bool linear = false;
     ir::Dim base, row, vector;
   };
@@ -81,7 +80,8 @@ class KernelEmitter {
   llvm::Value* load_scalar(const Place& place, int row, std::int64_t position, llvm::Value* mask);
   llvm::Value* load_vector(const Place& place, int row, std::int64_t position, int lanes, llvm::Value* mask);
   void store_scalar(const Place& place, int row, std::int64_t position, llvm::Value* value, llvm::Value* mask);
-  void store_vector(const Place& place, int row, std::int64_t position, int lanes, llvm::Value* value, llvm::Value* mask, bool non_temporal);
+  void store_vector(const Place& place, int row, std::int64_t position, int lanes, llvm::Value* value, llvm::Value* mask,
+                    bool non_temporal);
   /// Runs `body` only where the scalar `mask` is true (always, for null).
   template <class Body>
   void guarded(llvm::Value* mask, Body&& body);
@@ -90,7 +90,7 @@ class KernelEmitter {
 
   ModuleEmitter& m_;
   const ir::Kernel& kernel_;
-  std::vector<ir::Dims> strides_;       ///< of each buffer, in elements
+  std::vector<ir::Dims> strides_;  ///< of each buffer, in elements
   FunctionState* f_ = nullptr;
   bool inside_parallel_ = false;
 };

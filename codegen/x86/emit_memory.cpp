@@ -1,5 +1,6 @@
-// Loads, stores and prefetches. The shape of an access is decided by the coefficient of $v in the element's offset: 1 is a vector access, 0 one scalar for all
-// lanes, anything else (or an expression that is not linear in $v) an access per lane: gathers where the CPU has fast ones, else scalars.
+// Loads, stores and prefetches. The shape of an access is decided by the coefficient of $v in the element's offset: 1 is a vector access, 0
+// one scalar for all lanes, anything else (or an expression that is not linear in $v) an access per lane: gathers where the CPU has fast
+// ones, else scalars.
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/Intrinsics.h>
 #include <llvm/IR/Metadata.h>
@@ -93,7 +94,8 @@ Value* KernelEmitter::address_if(Value* mask, Value* address) {
   if (!mask) return address;
   if (!m_.zeros) {
     llvm::Type* type = llvm::ArrayType::get(m_.i8, zero_bytes);
-    m_.zeros = new llvm::GlobalVariable(m_.module, type, true, llvm::GlobalValue::PrivateLinkage, llvm::Constant::getNullValue(type), "kiln.zeros");
+    m_.zeros = new llvm::GlobalVariable(m_.module, type, true, llvm::GlobalValue::PrivateLinkage, llvm::Constant::getNullValue(type),
+                                        "kiln.zeros");
     m_.zeros->setAlignment(llvm::Align(64));
   }
   return f_->builder.CreateSelect(mask, address, m_.zeros);
@@ -115,8 +117,10 @@ Value* KernelEmitter::load_vector(const Place& place, int row, std::int64_t posi
     Value* address = address_of(place, row, position);
     const llvm::Align align = alignment_of(place, row, position);
     if (!mask) return from_memory(b.CreateAlignedLoad(type, address, align), dtype);
-    if (whole && static_cast<std::size_t>(lanes) * size_of(dtype) <= zero_bytes) return from_memory(b.CreateAlignedLoad(type, address_if(mask, address), align), dtype);
-    return from_memory(b.CreateMaskedLoad(type, address, align, splat_at_definition(mask, lanes), llvm::Constant::getNullValue(type)), dtype);
+    if (whole && static_cast<std::size_t>(lanes) * size_of(dtype) <= zero_bytes)
+      return from_memory(b.CreateAlignedLoad(type, address_if(mask, address), align), dtype);
+    return from_memory(b.CreateMaskedLoad(type, address, align, splat_at_definition(mask, lanes), llvm::Constant::getNullValue(type)),
+                       dtype);
   }
   if (place.linear && place.vector.is_constant(0)) {
     Value* any = !mask || whole ? mask : b.CreateOrReduce(mask);
@@ -137,7 +141,8 @@ Value* KernelEmitter::load_vector(const Place& place, int row, std::int64_t posi
         addresses = b.CreateInsertElement(addresses, address_of(place, row, position + lane), static_cast<std::uint64_t>(lane));
     }
     Value* which = mask ? mask : llvm::Constant::getAllOnesValue(with_lanes(m_.i1, lanes));
-    return from_memory(b.CreateMaskedGather(type, addresses, llvm::Align(size_of(dtype)), which, llvm::Constant::getNullValue(type)), dtype);
+    return from_memory(b.CreateMaskedGather(type, addresses, llvm::Align(size_of(dtype)), which, llvm::Constant::getNullValue(type)),
+                       dtype);
   }
   Value* result = llvm::PoisonValue::get(type);
   for (int lane = 0; lane < lanes; ++lane) {
@@ -175,7 +180,8 @@ void KernelEmitter::store_scalar(const Place& place, int row, std::int64_t posit
   guarded(mask, [&] { f_->builder.CreateAlignedStore(value, address, align); });
 }
 
-void KernelEmitter::store_vector(const Place& place, int row, std::int64_t position, int lanes, Value* value, Value* mask, bool non_temporal) {
+void KernelEmitter::store_vector(const Place& place, int row, std::int64_t position, int lanes, Value* value, Value* mask,
+                                 bool non_temporal) {
   Builder& b = f_->builder;
   const bool whole = mask && !mask->getType()->isVectorTy();  // all lanes or none
   if (place.linear && place.vector.is_constant(1)) {
@@ -210,8 +216,10 @@ void KernelEmitter::emit_store(const ir::Instruction& instruction) {
       Value* mask = mask_of(instruction, row, col);
       Value* value = to_memory(element(instruction.operands[0], row, col, type.lanes), dtype);
       const std::int64_t position = std::int64_t{col} * type.lanes;
-      if (type.lanes == 1) store_scalar(place, row, position, value, mask);
-      else store_vector(place, row, position, type.lanes, value, mask, instruction.non_temporal);
+      if (type.lanes == 1)
+        store_scalar(place, row, position, value, mask);
+      else
+        store_vector(place, row, position, type.lanes, value, mask, instruction.non_temporal);
     }
   }
 }

@@ -1,6 +1,6 @@
-// Types and functions of generated modules. Function attributes: the target per function, so that one module can hold code for several CPUs; "no-builtins", so that no
-// pass turns a loop into a library call; "prefer-vector-width"=512 without "min-legal-vector-width", since any other combination makes LLVM split 64-byte
-// vectors and spill (a register-tiled product then runs at a fifth of its speed).
+// Types and functions of generated modules. Function attributes: the target per function, so that one module can hold code for several
+// CPUs; "no-builtins", so that no pass turns a loop into a library call; "prefer-vector-width"=512 without "min-legal-vector-width", since
+// any other combination makes LLVM split 64-byte vectors and spill (a register-tiled product then runs at a fifth of its speed).
 #include "codegen/x86/emit_module.h"
 
 #include <llvm/IR/DerivedTypes.h>
@@ -18,7 +18,8 @@ ModuleEmitter::ModuleEmitter(llvm::LLVMContext& context_, const std::string& nam
       pointer(llvm::PointerType::get(context_, 0)) {}
 
 llvm::Function* ModuleEmitter::new_function(const std::string& name, llvm::FunctionType* type, bool internal, bool hidden) {
-  auto* function = llvm::Function::Create(type, internal ? llvm::GlobalValue::InternalLinkage : llvm::GlobalValue::ExternalLinkage, name, module);
+  auto* function =
+      llvm::Function::Create(type, internal ? llvm::GlobalValue::InternalLinkage : llvm::GlobalValue::ExternalLinkage, name, module);
   if (hidden) function->setVisibility(llvm::GlobalValue::HiddenVisibility);
   function->setDSOLocal(true);
   function->addFnAttr(llvm::Attribute::NoUnwind);

@@ -30,7 +30,8 @@ struct ModuleEmitter {
   llvm::PointerType* pointer;
 
   llvm::ConstantInt* integer(std::int64_t value) const { return llvm::ConstantInt::getSigned(i64, value); }
-  /// A function with the attributes of all generated code. Internal ones are private to the module; the others have hidden visibility when `hidden`.
+  /// A function with the attributes of all generated code. Internal ones are private to the module; the others have hidden visibility when
+  /// `hidden`.
   llvm::Function* new_function(const std::string& name, llvm::FunctionType* type, bool internal, bool hidden = false);
 };
 

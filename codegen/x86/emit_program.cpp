@@ -1,8 +1,8 @@
 // A program as one native function: NAME_entry runs the statements, NAME_plan computes sizes. Nothing is interpreted between kernels.
 //
-// Pointers are fetched from the kiln_call where they are used (a variable's may have been swapped since); arena offsets that depend on symbols are computed
-// once at entry and kept in the frame, where a program of thousands of statements can leave them. Statements nest through an explicit stack: bodies within bodies cost
-// no native stack here.
+// Pointers are fetched from the kiln_call where they are used (a variable's may have been swapped since); arena offsets that depend on
+// symbols are computed once at entry and kept in the frame, where a program of thousands of statements can leave them. Statements nest
+// through an explicit stack: bodies within bodies cost no native stack here.
 #include <llvm/IR/Constants.h>
 
 #include <cstddef>
@@ -91,7 +91,9 @@ class ProgramEmitter {
 
   Value* pointer_of(std::uint32_t id) {
     const ir::ProgramBuffer& buffer = program_.buffers[id];
-    const auto entry_of = [&](std::size_t table) -> Value* { return b_.CreateAlignedLoad(m_.pointer, slot(table, buffer.index), llvm::Align(8)); };
+    const auto entry_of = [&](std::size_t table) -> Value* {
+      return b_.CreateAlignedLoad(m_.pointer, slot(table, buffer.index), llvm::Align(8));
+    };
     switch (buffer.storage) {
       case ir::Storage::input: return entry_of(offsetof(kiln_call, inputs));
       case ir::Storage::output: return entry_of(offsetof(kiln_call, outputs));
@@ -106,7 +108,9 @@ class ProgramEmitter {
     return b_.CreateGEP(m_.i8, arena, offset);
   }
 
-  Value* bytes_of(const ir::Dims& extents, DType dtype) { return dims_.emit(ir::product(extents) * ir::Dim(static_cast<std::int64_t>(size_of(dtype)))); }
+  Value* bytes_of(const ir::Dims& extents, DType dtype) {
+    return dims_.emit(ir::product(extents) * ir::Dim(static_cast<std::int64_t>(size_of(dtype))));
+  }
   Value* is_true(std::uint32_t buffer) { return b_.CreateICmpNE(b_.CreateLoad(m_.i8, pointer_of(buffer)), b_.getInt8(0)); }
 
   /// Leaves the function with `status` when it is not KILN_OK.
@@ -136,11 +140,13 @@ class ProgramEmitter {
         break;
       }
       case StatementKind::tape_clear:
-        b_.CreateCall(tape_clear_helper(m_), {pointer_of(program_.tapes[statement.index].state), b_.CreateConstGEP1_64(m_.i8, ready_, statement.index)});
+        b_.CreateCall(tape_clear_helper(m_),
+                      {pointer_of(program_.tapes[statement.index].state), b_.CreateConstGEP1_64(m_.i8, ready_, statement.index)});
         break;
       case StatementKind::tape_push: {
         const ir::Tape& tape = program_.tapes[statement.index];
-        return_if_failed(b_.CreateCall(tape_push_helper(m_), {call_, pointer_of(tape.state), pointer_of(statement.buffers[0]), bytes_of(tape.extents, tape.dtype)}));
+        return_if_failed(b_.CreateCall(
+            tape_push_helper(m_), {call_, pointer_of(tape.state), pointer_of(statement.buffers[0]), bytes_of(tape.extents, tape.dtype)}));
         break;
       }
       case StatementKind::tape_pop: {
@@ -153,7 +159,8 @@ class ProgramEmitter {
         BasicBlock* next = block("");
         b_.CreateCondBr(is_true(statement.buffers[0]), next, bad);
         b_.SetInsertPoint(bad);
-        b_.CreateAlignedStore(m_.integer(statement.index), b_.CreateConstGEP1_64(m_.i8, call_, offsetof(kiln_call, detail)), llvm::Align(8));
+        b_.CreateAlignedStore(m_.integer(statement.index), b_.CreateConstGEP1_64(m_.i8, call_, offsetof(kiln_call, detail)),
+                              llvm::Align(8));
         b_.CreateStore(b_.getInt32(KILN_CHECK_FAILED), status_);
         b_.CreateBr(failed_);
         b_.SetInsertPoint(next);
@@ -199,13 +206,15 @@ class ProgramEmitter {
     std::size_t next = 0;
     enum class End { function, then_branch, else_branch, condition, body } end = End::function;
     const Statement* owner = nullptr;
-    BasicBlock* first = nullptr;   ///< if: the else block; while: the condition's block
+    BasicBlock* first = nullptr;  ///< if: the else block; while: the condition's block
     BasicBlock* after = nullptr;
   };
 
   void statements() {
     static const std::vector<Statement> nothing;
-    const auto nested = [](const Statement& statement, std::size_t i) { return i < statement.blocks.size() ? &statement.blocks[i] : &nothing; };
+    const auto nested = [](const Statement& statement, std::size_t i) {
+      return i < statement.blocks.size() ? &statement.blocks[i] : &nothing;
+    };
     std::vector<Frame> stack{{&program_.body}};
     while (!stack.empty()) {
       Frame& frame = stack.back();

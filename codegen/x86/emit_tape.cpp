@@ -33,13 +33,13 @@ struct Fields {
   }
 };
 
-
 }  // namespace
 
 llvm::Function* tape_clear_helper(ModuleEmitter& m) {
   llvm::Function*& helper = m.helpers["kiln.tape_clear"];
   if (helper) return helper;
-  helper = m.new_function("kiln.tape_clear", llvm::FunctionType::get(llvm::Type::getVoidTy(m.context), {m.pointer, m.pointer}, false), true);
+  helper =
+      m.new_function("kiln.tape_clear", llvm::FunctionType::get(llvm::Type::getVoidTy(m.context), {m.pointer, m.pointer}, false), true);
   Value *state = helper->getArg(0), *ready = helper->getArg(1);
   BasicBlock* entry = BasicBlock::Create(m.context, "entry", helper);
   BasicBlock* initialise = BasicBlock::Create(m.context, "initialise", helper);
@@ -64,9 +64,9 @@ llvm::Function* tape_push_helper(ModuleEmitter& m) {
   helper = m.new_function("kiln.tape_push", llvm::FunctionType::get(m.i32, {m.pointer, m.pointer, m.pointer, m.i64}, false), true);
   Value *call = helper->getArg(0), *state = helper->getArg(1), *source = helper->getArg(2), *bytes = helper->getArg(3);
   const auto block = [&](const char* name) { return BasicBlock::Create(m.context, name, helper); };
-  BasicBlock *entry = block("entry"), *test_full = block("test_full"), *full = block("full"), *reuse = block("reuse"), *grow = block("grow"),
-             *link = block("link"), *link_first = block("link_first"), *link_next = block("link_next"), *linked = block("linked"), *copy = block("copy"),
-             *no_memory = block("no_memory");
+  BasicBlock *entry = block("entry"), *test_full = block("test_full"), *full = block("full"), *reuse = block("reuse"),
+             *grow = block("grow"), *link = block("link"), *link_first = block("link_first"), *link_next = block("link_next"),
+             *linked = block("linked"), *copy = block("copy"), *no_memory = block("no_memory");
   Value* null = llvm::ConstantPointerNull::get(m.pointer);
   Builder b(entry);
   const Fields f{m, b};
@@ -82,7 +82,8 @@ llvm::Function* tape_push_helper(ModuleEmitter& m) {
   Value* next = f.load_pointer(chunk, next_chunk);
   Value* doubled = b.CreateMul(chunk_capacity, m.integer(2));
   Value* limit = b.CreateUDiv(m.integer(largest_chunk_bytes), b.CreateBinaryIntrinsic(llvm::Intrinsic::umax, bytes, m.integer(1)));
-  Value* grown = b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, chunk_capacity, b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, doubled, limit));
+  Value* grown =
+      b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, chunk_capacity, b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, doubled, limit));
   b.CreateCondBr(b.CreateIsNull(next), grow, reuse);
 
   b.SetInsertPoint(reuse);
@@ -144,7 +145,8 @@ llvm::Function* tape_push_helper(ModuleEmitter& m) {
 llvm::Function* tape_pop_helper(ModuleEmitter& m) {
   llvm::Function*& helper = m.helpers["kiln.tape_pop"];
   if (helper) return helper;
-  helper = m.new_function("kiln.tape_pop", llvm::FunctionType::get(llvm::Type::getVoidTy(m.context), {m.pointer, m.pointer, m.i64}, false), true);
+  helper = m.new_function("kiln.tape_pop", llvm::FunctionType::get(llvm::Type::getVoidTy(m.context), {m.pointer, m.pointer, m.i64}, false),
+                          true);
   Value *state = helper->getArg(0), *destination = helper->getArg(1), *bytes = helper->getArg(2);
   BasicBlock* entry = BasicBlock::Create(m.context, "entry", helper);
   BasicBlock* back = BasicBlock::Create(m.context, "back", helper);

@@ -1,6 +1,6 @@
-// Arithmetic of the loop IR in LLVM instructions. No fast-math flag is ever set, so LLVM keeps every rounding, NaN, infinity, signed zero and denormal; fma
-// is the explicit intrinsic. Where LLVM's instruction is undefined (division by zero, shifts by the width or more, conversions out of range), guards
-// give the defined value; they fold away for constant operands.
+// Arithmetic of the loop IR in LLVM instructions. No fast-math flag is ever set, so LLVM keeps every rounding, NaN, infinity, signed zero
+// and denormal; fma is the explicit intrinsic. Where LLVM's instruction is undefined (division by zero, shifts by the width or more,
+// conversions out of range), guards give the defined value; they fold away for constant operands.
 #include "codegen/x86/emit_value.h"
 
 #include <llvm/ADT/APFloat.h>
@@ -26,8 +26,9 @@ const llvm::ConstantFP* as_float_constant(const Value* value) {
   return constant ? llvm::dyn_cast<llvm::ConstantFP>(constant) : nullptr;
 }
 
-/// maximum (greater) or minimum: a is NaN ? a : (a > b ? a : b). `a > b ? a : b` alone is x86's maxps, which yields b when either is NaN; so the NaN test is
-/// needed unless a is known to be a number, or b is a non-zero number: then maxps(b, a) yields the NaN, and ties are equal bits.
+/// maximum (greater) or minimum: a is NaN ? a : (a > b ? a : b). `a > b ? a : b` alone is x86's maxps, which yields b when either is NaN;
+/// so the NaN test is needed unless a is known to be a number, or b is a non-zero number: then maxps(b, a) yields the NaN, and ties are
+/// equal bits.
 Value* float_extremum(Builder& builder, Value* a, Value* b, bool greater) {
   const auto pick = [&](Value* x, Value* y) {
     Value* test = greater ? builder.CreateFCmpOGT(x, y) : builder.CreateFCmpOLT(x, y);
@@ -45,8 +46,7 @@ Value* integer_division(Builder& builder, Value* a, Value* b, bool is_signed, bo
   Value* unsafe = zero_divisor;
   if (is_signed) {
     Value* smallest = llvm::ConstantInt::get(a->getType(), llvm::APInt::getSignedMinValue(bits_of(a)));
-    unsafe = builder.CreateOr(
-        unsafe, builder.CreateAnd(builder.CreateICmpEQ(b, integer_like(b, -1)), builder.CreateICmpEQ(a, smallest)));
+    unsafe = builder.CreateOr(unsafe, builder.CreateAnd(builder.CreateICmpEQ(b, integer_like(b, -1)), builder.CreateICmpEQ(a, smallest)));
   }
   Value* divisor = builder.CreateSelect(unsafe, integer_like(b, 1), b);  // MIN / -1 = MIN / 1
   if (quotient) {
@@ -145,7 +145,8 @@ llvm::Constant* literal_value(const ModuleEmitter& m, const ir::Literal& literal
   }
 }
 
-Value* emit_elementwise(ModuleEmitter& m, Builder& builder, LoopOp op, DType dtype, std::span<Value* const> operands, Comparison comparison) {
+Value* emit_elementwise(ModuleEmitter& m, Builder& builder, LoopOp op, DType dtype, std::span<Value* const> operands,
+                        Comparison comparison) {
   if (op == LoopOp::select) return builder.CreateSelect(operands[0], operands[1], operands[2]);
   if (!is_floating(dtype)) return integer_operation(builder, op, dtype, operands, comparison);
   if (dtype == DType::f32 || dtype == DType::f64) return float_operation(m, builder, op, dtype, operands, comparison);

@@ -1,10 +1,10 @@
-// Loading compiled objects: a small linker for the ELF objects that compile_object makes. LLVM is not involved, so a program found in the cache
-// starts without it.
+// Loading compiled objects: a small linker for the ELF objects that compile_object makes. LLVM is not involved, so a program found in the
+// cache starts without it.
 //
-// What these objects contain is known: position independent code of one code model, no thread-local and no writable data, undefined symbols only among each other
-// and memcpy, memset, memmove. So linking is: copy the sections into one mapping (code, then read-only data), resolve symbols by name, apply four
-// kinds of relocation, make code executable and nothing writable. The three C functions may be farther away than a relative call reaches; they are
-// called through a table of jumps at the end of the code.
+// What these objects contain is known: position independent code of one code model, no thread-local and no writable data, undefined symbols
+// only among each other and memcpy, memset, memmove. So linking is: copy the sections into one mapping (code, then read-only data), resolve
+// symbols by name, apply four kinds of relocation, make code executable and nothing writable. The three C functions may be farther away
+// than a relative call reaches; they are called through a table of jumps at the end of the code.
 //
 // Every offset read from the object is checked: a damaged cache file is an Error, not a crash.
 #include <elf.h>
@@ -65,7 +65,8 @@ Object parse(std::span<const char> bytes) {
     Section section;
     section.header = read_at<Elf64_Shdr>(bytes, header.e_shoff + std::uint64_t{i} * sizeof(Elf64_Shdr));
     const Elf64_Shdr& h = section.header;
-    if (h.sh_type != SHT_NOBITS && (h.sh_offset > bytes.size() || h.sh_size > bytes.size() - h.sh_offset)) damaged("a section lies outside the file");
+    if (h.sh_type != SHT_NOBITS && (h.sh_offset > bytes.size() || h.sh_size > bytes.size() - h.sh_offset))
+      damaged("a section lies outside the file");
     if (h.sh_addralign > 4096 || (h.sh_addralign & (h.sh_addralign - 1)) != 0) damaged("a section has an impossible alignment");
     object.sections.push_back(section);
   }
@@ -156,7 +157,8 @@ class Linker {
           std::memcpy(mapping_->base + section.address, object.bytes.data() + section.header.sh_offset, section.header.sh_size);
     for (std::size_t i = 0; i < std::size(library_names); ++i) {
       char* stub = mapping_->base + stubs_ + i * stub_bytes;
-      const unsigned char jump[6] = {0xff, 0x25, 2, 0, 0, 0};  // jmp *[rip + 2]: the address behind this instruction and two bytes of padding
+      const unsigned char jump[6] = {0xff, 0x25, 2,
+                                     0,    0,    0};  // jmp *[rip + 2]: the address behind this instruction and two bytes of padding
       std::memcpy(stub, jump, sizeof jump);
       const std::uint64_t address = library_address(i);
       std::memcpy(stub + 8, &address, sizeof address);
@@ -166,9 +168,11 @@ class Linker {
   void define_symbols() {
     for (const Object& object : objects_) {
       for (const Elf64_Sym& symbol : object.symbols) {
-        if (ELF64_ST_BIND(symbol.st_info) == STB_LOCAL || symbol.st_shndx == SHN_UNDEF || symbol.st_shndx >= object.sections.size()) continue;
+        if (ELF64_ST_BIND(symbol.st_info) == STB_LOCAL || symbol.st_shndx == SHN_UNDEF || symbol.st_shndx >= object.sections.size())
+          continue;
         const Section& section = object.sections[symbol.st_shndx];
-        if (!(section.header.sh_flags & SHF_ALLOC) || symbol.st_value > section.header.sh_size) damaged("a symbol lies outside its section");
+        if (!(section.header.sh_flags & SHF_ALLOC) || symbol.st_value > section.header.sh_size)
+          damaged("a symbol lies outside its section");
         globals_[std::string(text_at(object, object.names, symbol.st_name))] = section.address + symbol.st_value;
       }
     }
@@ -198,7 +202,8 @@ class Linker {
       const auto entry = read_at<Elf64_Rela>(object.bytes, table.sh_offset + at);
       const std::uint64_t type = ELF64_R_TYPE(entry.r_info);
       const std::uint64_t width = type == R_X86_64_64 || type == R_X86_64_PC64 ? 8 : 4;
-      if (entry.r_offset > target.header.sh_size || width > target.header.sh_size - entry.r_offset) damaged("a relocation lies outside its section");
+      if (entry.r_offset > target.header.sh_size || width > target.header.sh_size - entry.r_offset)
+        damaged("a relocation lies outside its section");
       const std::uint64_t place = target.address + entry.r_offset;
       const auto value = static_cast<std::int64_t>(address_of(object, ELF64_R_SYM(entry.r_info))) + entry.r_addend;
       char* where = mapping_->base + place;

@@ -1,6 +1,7 @@
 // The blob that compile_object returns and load_object takes: one ELF relocatable object, or several in a bundle. Internal to codegen/x86.
 //
-// A bundle is "KILNOBJ1", the number of objects and the size of each as little-endian u64, then the objects, each at a multiple of 16 bytes from the start.
+// A bundle is "KILNOBJ1", the number of objects and the size of each as little-endian u64, then the objects, each at a multiple of 16 bytes
+// from the start.
 #pragma once
 
 #include <span>

@@ -1,15 +1,16 @@
-// Which CPU code is generated for. "native" is spelled out to LLVM as the CPU's name plus every feature that cpuid reports: virtual machines often hide features
-// that the model's name would imply. Code never depends on the tuning model for its results, only for its speed.
+// Which CPU code is generated for. "native" is spelled out to LLVM as the CPU's name plus every feature that cpuid reports: virtual
+// machines often hide features that the model's name would imply. Code never depends on the tuning model for its results, only for its
+// speed.
 #include "codegen/x86/target.h"
 
 #include <llvm/ADT/StringMap.h>
+#include <llvm/Config/llvm-config.h>
 #include <llvm/IR/LLVMContext.h>
 #include <llvm/MC/MCSubtargetInfo.h>
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Target/TargetMachine.h>
 #include <llvm/TargetParser/Host.h>
-#include <llvm/Config/llvm-config.h>
 
 #include <algorithm>
 #include <map>

@@ -1,4 +1,5 @@
-// Prints how fast a hand-written register-tiled product runs, against the peak of multiply-adds measured in the same run, and what it takes to compile. Asserts nothing.
+// Prints how fast a hand-written register-tiled product runs, against the peak of multiply-adds measured in the same run, and what it takes
+// to compile. Asserts nothing.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -18,7 +19,8 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// C = A * B of n x n in register tiles, B packed into panels as wide as a tile. The last tiles overlap the ones before instead of being smaller.
+/// C = A * B of n x n in register tiles, B packed into panels as wide as a tile. The last tiles overlap the ones before instead of being
+/// smaller.
 std::string gemm_text(int n, int rows, int vectors, int lanes) {
   const int columns = vectors * lanes, panels = (n + columns - 1) / columns;
   return fmt::format(
@@ -93,8 +95,10 @@ Kernel prepare(const std::string& text, std::vector<std::int64_t> symbols, const
   std::printf("  %s: compiled in %.1f ms\n", kernel.name.c_str(), 1e3 * seconds_since(start));
   for (const auto& buffer : kernel.buffers) {
     float* memory = floats(static_cast<std::size_t>(ir::product(buffer.extents).constant()) + 1024);
-    if (buffer.role == ir::Buffer::Role::input) result.call.inputs.push_back(memory);
-    else result.call.outputs.push_back(memory);
+    if (buffer.role == ir::Buffer::Role::input)
+      result.call.inputs.push_back(memory);
+    else
+      result.call.outputs.push_back(memory);
   }
   result.call.symbols = std::move(symbols);
   result.call.prepare();
@@ -112,7 +116,9 @@ int main(int argc, char** argv) {
   const std::vector<Tile> tiles = wide ? std::vector<Tile>{{14, 2}, {8, 3}} : std::vector<Tile>{{6, 1}, {4, 1}};
   constexpr std::int64_t steps = 100000;
   Kernel peak = prepare(peak_text(wide ? 12 : 6, wide ? 2 : 1, 16), {steps}, target);
-  const auto measure_peak = [&] { return 2e-9 * steps * (wide ? 24 : 6) * 16 / best_of(10, [&] { peak.compiled.code.entry(&peak.call.call); }); };
+  const auto measure_peak = [&] {
+    return 2e-9 * steps * (wide ? 24 : 6) * 16 / best_of(10, [&] { peak.compiled.code.entry(&peak.call.call); });
+  };
   for (const int n : {256, 512, 1024}) {
     for (const Tile tile : tiles) {
       std::printf("%d^3, tile %dx%d\n", n, tile.rows, tile.vectors * 16);

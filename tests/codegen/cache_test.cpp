@@ -114,7 +114,9 @@ TEST_F(Cache, FoldersThatCannotBeUsedAreMisses) {
 TEST_F(Cache, StaysBelowItsLimitAndKeepsWhatWasUsedLast) {
   const DiskCache cache(folder_, 5000);
   const std::string content(1000, 'x');
-  const auto age = [&](const fs::path& file, int seconds) { fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::seconds(seconds)); };
+  const auto age = [&](const fs::path& file, int seconds) {
+    fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::seconds(seconds));
+  };
   for (int i = 0; i < 4; ++i) cache.store("key" + std::to_string(i), bytes(content));
   for (const auto& file : files()) age(file, 100);
   EXPECT_TRUE(cache.find("key2"));  // a use makes it young

@@ -1,4 +1,5 @@
-// Every operation of loop IR on every dtype that has it, scalar and in vectors, against the loop interpreter, for every CPU level that runs here.
+// Every operation of loop IR on every dtype that has it, scalar and in vectors, against the loop interpreter, for every CPU level that runs
+// here.
 #include <cmath>
 
 #include <gtest/gtest.h>
@@ -41,7 +42,8 @@ Kernel element_kernel(const std::string& name, const std::vector<DType>& inputs,
   const ir::BufferId y = b.buffer("y", output, {count}, Buffer::Role::output);
   b.for_loop("i", 0, count, step, ir::LoopKind::serial, [&](const Dim& i) {
     std::vector<RegisterId> operands;
-    for (std::size_t k = 0; k < inputs.size(); ++k) operands.push_back(b.load(buffers[k], {i + Dim::symbol(ir::tile_vector)}, typed(shape, inputs[k])));
+    for (std::size_t k = 0; k < inputs.size(); ++k)
+      operands.push_back(b.load(buffers[k], {i + Dim::symbol(ir::tile_vector)}, typed(shape, inputs[k])));
     b.store(y, {i + Dim::symbol(ir::tile_vector)}, body(b, operands), typed(shape, output));
   });
   return b.finish();
@@ -81,14 +83,15 @@ TEST_P(Elementwise, MatchesTheInterpreter) {
 INSTANTIATE_TEST_SUITE_P(All, Elementwise,
                          testing::Values(Operation{LoopOp::add, 2, number, "add"}, Operation{LoopOp::subtract, 2, number, "subtract"},
                                          Operation{LoopOp::multiply, 2, number, "multiply"}, Operation{LoopOp::divide, 2, number, "divide"},
-                                         Operation{LoopOp::remainder, 2, number, "remainder"}, Operation{LoopOp::fma, 3, is_floating, "fma"},
-                                         Operation{LoopOp::minimum, 2, number, "minimum"}, Operation{LoopOp::maximum, 2, number, "maximum"},
-                                         Operation{LoopOp::negate, 1, number, "negate"}, Operation{LoopOp::abs, 1, number, "abs"},
-                                         Operation{LoopOp::sqrt, 1, is_floating, "sqrt"}, Operation{LoopOp::floor, 1, is_floating, "floor"},
-                                         Operation{LoopOp::ceil, 1, is_floating, "ceil"},
+                                         Operation{LoopOp::remainder, 2, number, "remainder"},
+                                         Operation{LoopOp::fma, 3, is_floating, "fma"}, Operation{LoopOp::minimum, 2, number, "minimum"},
+                                         Operation{LoopOp::maximum, 2, number, "maximum"}, Operation{LoopOp::negate, 1, number, "negate"},
+                                         Operation{LoopOp::abs, 1, number, "abs"}, Operation{LoopOp::sqrt, 1, is_floating, "sqrt"},
+                                         Operation{LoopOp::floor, 1, is_floating, "floor"}, Operation{LoopOp::ceil, 1, is_floating, "ceil"},
                                          Operation{LoopOp::round_nearest_even, 1, is_floating, "round_nearest_even"},
-                                         Operation{LoopOp::and_, 2, bits, "and"}, Operation{LoopOp::or_, 2, bits, "or"}, Operation{LoopOp::xor_, 2, bits, "xor"},
-                                         Operation{LoopOp::not_, 1, bits, "not"}, Operation{LoopOp::shift_left, 2, is_integer, "shift_left"},
+                                         Operation{LoopOp::and_, 2, bits, "and"}, Operation{LoopOp::or_, 2, bits, "or"},
+                                         Operation{LoopOp::xor_, 2, bits, "xor"}, Operation{LoopOp::not_, 1, bits, "not"},
+                                         Operation{LoopOp::shift_left, 2, is_integer, "shift_left"},
                                          Operation{LoopOp::shift_right_arithmetic, 2, is_integer, "shift_right_arithmetic"},
                                          Operation{LoopOp::shift_right_logical, 2, is_integer, "shift_right_logical"}),
                          [](const auto& info) { return std::string(info.param.name); });
@@ -98,8 +101,9 @@ TEST(Elementwise, Compare) {
   for (const DType dtype : all_dtypes)
     for (const Comparison comparison : {Comparison::eq, Comparison::ne, Comparison::lt, Comparison::le, Comparison::gt, Comparison::ge})
       for (const int lanes : {1, ir::vector_lanes(dtype)})
-        kernels.push_back(element_kernel("k" + std::to_string(kernels.size()), {dtype, dtype}, DType::boolean, lanes,
-                                         [&](KernelBuilder& b, std::span<const RegisterId> x) { return b.compare(comparison, x[0], x[1]); }));
+        kernels.push_back(
+            element_kernel("k" + std::to_string(kernels.size()), {dtype, dtype}, DType::boolean, lanes,
+                           [&](KernelBuilder& b, std::span<const RegisterId> x) { return b.compare(comparison, x[0], x[1]); }));
   test::expect_same_everywhere(kernels);
 }
 
@@ -165,10 +169,11 @@ TEST(Elementwise, ExtremaWithConstants) {
     for (const LoopOp op : {LoopOp::maximum, LoopOp::minimum})
       for (const double constant : constants)
         for (const bool first : {true, false})
-          kernels.push_back(element_kernel("k" + std::to_string(kernels.size()), {dtype}, dtype, 8, [&](KernelBuilder& b, std::span<const RegisterId> x) {
-            const RegisterId c = b.constant(typed(b.type(x[0]), dtype), constant);
-            return first ? b.binary(op, c, x[0]) : b.binary(op, x[0], c);
-          }));
+          kernels.push_back(
+              element_kernel("k" + std::to_string(kernels.size()), {dtype}, dtype, 8, [&](KernelBuilder& b, std::span<const RegisterId> x) {
+                const RegisterId c = b.constant(typed(b.type(x[0]), dtype), constant);
+                return first ? b.binary(op, c, x[0]) : b.binary(op, x[0], c);
+              }));
   test::expect_same_everywhere(kernels);
 }
 

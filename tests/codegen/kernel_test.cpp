@@ -19,17 +19,22 @@ void expect_same_text(const std::string& text, const std::vector<std::int64_t>& 
 /// Every size of element, the bool among the bytes.
 constexpr DType memory_dtypes[] = {DType::boolean, DType::u8, DType::f16, DType::f32, DType::i64};
 
-/// One kernel per dtype and lane count from a text in which T, L and P stand for the dtype, its lanes ("x16" or nothing) and the number of elements.
+/// One kernel per dtype and lane count from a text in which T, L and P stand for the dtype, its lanes ("x16" or nothing) and the number of
+/// elements.
 std::vector<ir::Kernel> for_memory_dtypes(const std::string& text) {
   std::vector<ir::Kernel> kernels;
   for (const DType dtype : memory_dtypes) {
     for (const int lanes : {1, 4, ir::vector_lanes(dtype)}) {
       std::string instance;
       for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == 'T') instance += name_of(dtype);
-        else if (text[i] == 'L') instance += lanes == 1 ? "" : "x" + std::to_string(lanes);
-        else if (text[i] == 'P') instance += std::to_string(lanes);
-        else instance += text[i];
+        if (text[i] == 'T')
+          instance += name_of(dtype);
+        else if (text[i] == 'L')
+          instance += lanes == 1 ? "" : "x" + std::to_string(lanes);
+        else if (text[i] == 'P')
+          instance += std::to_string(lanes);
+        else
+          instance += text[i];
       }
       kernels.push_back(ir::parse_kernels(instance).at(0));
     }
@@ -52,7 +57,8 @@ TEST(KernelCode, ContiguousWithMaskedTail) {
 
 // Strided, constant and computed positions; the mask is a scalar, a row or a vector.
 TEST(KernelCode, LoadsOfEveryShape) {
-  for (const char* index : {"i, $v", "i, 3*$v", "$v, i", "i, 5", "i, 63 - $v", "i, floordiv($v, 3)", "floordiv($v, 8), mod($v, 8)", "mod(i + $v, 7), i"}) {
+  for (const char* index :
+       {"i, $v", "i, 3*$v", "$v, i", "i, 5", "i, 63 - $v", "i, floordiv($v, 3)", "floordiv($v, 8), mod($v, 8)", "mod(i + $v, 7), i"}) {
     for (const char* mask : {"", " if %3", " if %5"}) {
       std::string text = R"(kernel @k(x: T[64, 200], y: T[7, P] output, m: bool[7, P]) {
   for i in 0 .. 7 {
@@ -320,7 +326,8 @@ TEST(KernelCode, LittleWorkStaysSerial) {
 
 // ---- what the machine code looks like
 
-/// Lines of the innermost loop that contains `marker`: from the last label before its first occurrence to the first backward jump after its last one.
+/// Lines of the innermost loop that contains `marker`: from the last label before its first occurrence to the first backward jump after its
+/// last one.
 std::string loop_around(const std::string& assembly, const std::string& marker) {
   const std::size_t first = assembly.find(marker), last = assembly.rfind(marker);
   if (first == std::string::npos) return "";
@@ -329,7 +336,8 @@ std::string loop_around(const std::string& assembly, const std::string& marker) 
 }
 
 TEST(KernelCode, RegisterTiledProductDoesNotSpill) {
-  for (const auto& [target, tile, fmas] : {std::tuple("x86-64-v4", "14,2", 28), std::tuple("x86-64-v4", "8,3", 24), std::tuple("x86-64-v4", "6,4", 24)}) {
+  for (const auto& [target, tile, fmas] :
+       {std::tuple("x86-64-v4", "14,2", 28), std::tuple("x86-64-v4", "8,3", 24), std::tuple("x86-64-v4", "6,4", 24)}) {
     std::string text = R"(kernel @gemm(a: f32[56, 300], b: f32[300, 96], c: f32[56, 96] output) {
   %0 = constant 0 : f32x16[TILE]
   %5 = for k in 0 .. 300 carry (%1 = %0) {
@@ -342,7 +350,8 @@ TEST(KernelCode, RegisterTiledProductDoesNotSpill) {
 })";
     const std::string shape = tile;
     const auto replace = [&](const std::string& what, const std::string& with) {
-      for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size())) text.replace(at, what.size(), with);
+      for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size()))
+        text.replace(at, what.size(), with);
     };
     replace("TILE", shape);
     replace("ROWS", shape.substr(0, shape.find(',')));

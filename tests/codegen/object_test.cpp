@@ -20,7 +20,8 @@ ir::Program large_program() {
   for (int i = 0; i < 12; ++i) {
     std::string kernel = ir::dot_relu_text;
     const auto replace = [&](const std::string& what, const std::string& with) {
-      for (std::size_t at = kernel.find(what); at != std::string::npos; at = kernel.find(what, at + with.size())) kernel.replace(at, what.size(), with);
+      for (std::size_t at = kernel.find(what); at != std::string::npos; at = kernel.find(what, at + with.size()))
+        kernel.replace(at, what.size(), with);
     };
     const std::string rows = std::to_string(4 + i % 3);
     replace("@dot_relu", "@dot_relu" + std::to_string(i));
@@ -96,7 +97,8 @@ TEST(Object, SingleObjectHasOnlyItsEntriesAndTheCLibrary) {
     ASSERT_TRUE(is_elf(object));
     const Symbols symbols = symbols_of(object);
     EXPECT_EQ(symbols.global, (std::set<std::string>{"model_entry", "model_plan"}));
-    for (const std::string& name : symbols.undefined) EXPECT_TRUE(name == "memcpy" || name == "memset" || name == "memmove") << name << ", target " << target;
+    for (const std::string& name : symbols.undefined)
+      EXPECT_TRUE(name == "memcpy" || name == "memset" || name == "memmove") << name << ", target " << target;
     if (std::string(target) != "native" && !test::host_runs(target)) continue;
     const codegen::LoadedCode code = codegen::load_object(object, "model");
     EXPECT_NE(code.entry, nullptr);
@@ -161,7 +163,8 @@ TEST(Object, LoaderSurvivesDamage) {
       if (i % 4 == 0) damaged.resize(random() % damaged.size());
       for (int k = 0; k < 4 && !damaged.empty(); ++k) {
         // Headers and tables lie at both ends.
-        const std::size_t at = k % 2 == 0 ? random() % std::min<std::size_t>(damaged.size(), 300) : damaged.size() - 1 - random() % std::min<std::size_t>(damaged.size(), 3000);
+        const std::size_t at = k % 2 == 0 ? random() % std::min<std::size_t>(damaged.size(), 300)
+                                          : damaged.size() - 1 - random() % std::min<std::size_t>(damaged.size(), 3000);
         damaged[at] = static_cast<char>(random());
       }
       try {

@@ -71,7 +71,8 @@ struct Writer {
     program.buffers.push_back(b);
     return static_cast<std::uint32_t>(program.buffers.size() - 1);
   }
-  static Statement statement(StatementKind kind, std::uint32_t index, std::vector<std::uint32_t> buffers, std::vector<std::vector<Statement>> blocks = {}) {
+  static Statement statement(StatementKind kind, std::uint32_t index, std::vector<std::uint32_t> buffers,
+                             std::vector<std::vector<Statement>> blocks = {}) {
     Statement s;
     s.kind = kind;
     s.index = index;
@@ -81,11 +82,15 @@ struct Writer {
   }
 };
 
-Statement call(Kernel kernel, std::vector<std::uint32_t> buffers) { return Writer::statement(StatementKind::call, kernel, std::move(buffers)); }
+Statement call(Kernel kernel, std::vector<std::uint32_t> buffers) {
+  return Writer::statement(StatementKind::call, kernel, std::move(buffers));
+}
 
 /// An arena of 64-byte aligned, poisoned bytes.
 struct Arena {
-  explicit Arena(std::size_t bytes) : data(static_cast<unsigned char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64))) { std::memset(data, 0xa5, bytes); }
+  explicit Arena(std::size_t bytes) : data(static_cast<unsigned char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64))) {
+    std::memset(data, 0xa5, bytes);
+  }
   ~Arena() { std::free(data); }
   unsigned char* data;
 };
@@ -108,9 +113,11 @@ struct Allocator {
 
 TEST(ProgramCode, StorageOfEveryKindAndCommit) {
   Writer w;
-  const auto in = w.buffer(Storage::input, 0, f32, {4}), out = w.buffer(Storage::output, 0, f32, {4}), variable = w.buffer(Storage::variable, 1, f32, {4}),
-             shadow = w.buffer(Storage::shadow, 1, f32, {4}), constant = w.buffer(Storage::constant, 0, f32, {4}), scratch = w.buffer(Storage::arena, 0, f32, {4}, 128);
-  w.program.body = {call(add, {in, constant, scratch}), call(add, {scratch, variable, shadow}), Writer::statement(StatementKind::commit, 1, {}),
+  const auto in = w.buffer(Storage::input, 0, f32, {4}), out = w.buffer(Storage::output, 0, f32, {4}),
+             variable = w.buffer(Storage::variable, 1, f32, {4}), shadow = w.buffer(Storage::shadow, 1, f32, {4}),
+             constant = w.buffer(Storage::constant, 0, f32, {4}), scratch = w.buffer(Storage::arena, 0, f32, {4}, 128);
+  w.program.body = {call(add, {in, constant, scratch}), call(add, {scratch, variable, shadow}),
+                    Writer::statement(StatementKind::commit, 1, {}),
                     // From here on `variable` is what was the shadow.
                     Writer::statement(StatementKind::copy, 0, {out, variable})};
   const test::Compiled compiled = test::compile(w.program);
@@ -136,16 +143,18 @@ TEST(ProgramCode, StorageOfEveryKindAndCommit) {
 struct Loop {
   Writer w;
   Loop() {
-    const auto x = w.buffer(Storage::input, 0, f32, {4}), n = w.buffer(Storage::input, 1, i64, {}), doubled = w.buffer(Storage::input, 2, boolean, {}),
-               ok = w.buffer(Storage::input, 3, boolean, {}), sum = w.buffer(Storage::output, 0, f32, {4}), i = w.buffer(Storage::arena, 0, i64, {}, 0),
+    const auto x = w.buffer(Storage::input, 0, f32, {4}), n = w.buffer(Storage::input, 1, i64, {}),
+               doubled = w.buffer(Storage::input, 2, boolean, {}), ok = w.buffer(Storage::input, 3, boolean, {}),
+               sum = w.buffer(Storage::output, 0, f32, {4}), i = w.buffer(Storage::arena, 0, i64, {}, 0),
                test = w.buffer(Storage::arena, 0, boolean, {}, 64);
     w.program.checks.resize(3);
-    w.program.body = {call(zero, {i}), Writer::statement(StatementKind::copy, 0, {sum, x}),
-                      Writer::statement(StatementKind::while_, 0, {test},
-                                        {{call(less, {i, n, test})},
-                                         {call(add, {sum, x, sum}), Writer::statement(StatementKind::if_, 0, {doubled}, {{call(add, {sum, x, sum})}, {}}),
-                                          call(increment, {i}), Writer::statement(StatementKind::poll, 0, {})}}),
-                      Writer::statement(StatementKind::check, 2, {ok})};
+    w.program.body = {
+        call(zero, {i}), Writer::statement(StatementKind::copy, 0, {sum, x}),
+        Writer::statement(StatementKind::while_, 0, {test},
+                          {{call(less, {i, n, test})},
+                           {call(add, {sum, x, sum}), Writer::statement(StatementKind::if_, 0, {doubled}, {{call(add, {sum, x, sum})}, {}}),
+                            call(increment, {i}), Writer::statement(StatementKind::poll, 0, {})}}),
+        Writer::statement(StatementKind::check, 2, {ok})};
   }
 };
 
@@ -193,21 +202,23 @@ ir::Program tape_program() {
   Writer w;
   const Dim rows = Dim::symbol("rows");
   w.program.symbols = {std::make_shared<const ir::SymbolInfo>(*rows.symbol_info())};
-  const auto n = w.buffer(Storage::input, 0, i64, {}), last = w.buffer(Storage::output, 0, i64, {}), trace = w.buffer(Storage::output, 1, i64, {}),
-             state = w.buffer(Storage::arena, 0, u8, {64}, 0), i = w.buffer(Storage::arena, 0, i64, {rows}, 64), test = w.buffer(Storage::arena, 0, boolean, {}, rows * 8 + 64),
+  const auto n = w.buffer(Storage::input, 0, i64, {}), last = w.buffer(Storage::output, 0, i64, {}),
+             trace = w.buffer(Storage::output, 1, i64, {}), state = w.buffer(Storage::arena, 0, u8, {64}, 0),
+             i = w.buffer(Storage::arena, 0, i64, {rows}, 64), test = w.buffer(Storage::arena, 0, boolean, {}, rows * 8 + 64),
              round = w.buffer(Storage::arena, 0, i64, {}, rows * 8 + 128), rounds = w.buffer(Storage::input, 1, i64, {});
   w.program.tapes.push_back({"tape", i64, {rows}, state});
   const auto counting = [&](std::uint32_t counter, std::uint32_t limit, std::vector<Statement> body) {
     return Writer::statement(StatementKind::while_, 0, {test}, {{call(less, {counter, limit, test})}, std::move(body)});
   };
   // trace counts pops; `last` is first the inner counter, at the end what the final pop gave.
-  w.program.body = {call(zero, {round}), call(zero, {trace}),
-                    counting(round, rounds,
-                             {Writer::statement(StatementKind::tape_clear, 0, {}), call(zero, {i}),
-                              counting(i, n, {Writer::statement(StatementKind::tape_push, 0, {i}), call(increment, {i})}), call(zero, {last}),
-                              counting(last, n, {Writer::statement(StatementKind::tape_pop, 0, {i}), call(increment, {last}), call(increment, {trace})}),
-                              call(increment, {round})}),
-                    Writer::statement(StatementKind::copy, 0, {last, i})};
+  w.program.body = {
+      call(zero, {round}), call(zero, {trace}),
+      counting(round, rounds,
+               {Writer::statement(StatementKind::tape_clear, 0, {}), call(zero, {i}),
+                counting(i, n, {Writer::statement(StatementKind::tape_push, 0, {i}), call(increment, {i})}), call(zero, {last}),
+                counting(last, n, {Writer::statement(StatementKind::tape_pop, 0, {i}), call(increment, {last}), call(increment, {trace})}),
+                call(increment, {round})}),
+      Writer::statement(StatementKind::copy, 0, {last, i})};
   w.program.arena_bytes = rows * 8 + 256;
   return w.program;
 }
@@ -261,8 +272,8 @@ TEST(ProgramCode, SymbolsReachKernelsAndOffsets) {
   Writer w;
   const Dim n = Dim::symbol("n"), m = Dim::symbol("m");
   w.program.symbols = {std::make_shared<const ir::SymbolInfo>(*m.symbol_info()), std::make_shared<const ir::SymbolInfo>(*n.symbol_info())};
-  const auto first = w.buffer(Storage::arena, 0, f32, {n, 3}, ir::ceildiv(n * 12, 64) * 64 + m * 64), out = w.buffer(Storage::output, 0, f32, {n, 3}),
-             copy = w.buffer(Storage::output, 1, f32, {n, 3});
+  const auto first = w.buffer(Storage::arena, 0, f32, {n, 3}, ir::ceildiv(n * 12, 64) * 64 + m * 64),
+             out = w.buffer(Storage::output, 0, f32, {n, 3}), copy = w.buffer(Storage::output, 1, f32, {n, 3});
   w.program.body = {call(fill, {first, out}), Writer::statement(StatementKind::copy, 0, {copy, first})};
   const test::Compiled compiled = test::compile(w.program);
   for (const std::int64_t extent : {0, 1, 7}) {
@@ -298,7 +309,8 @@ TEST(ProgramCode, PlanComputesAndDetectsOverflow) {
     std::vector<std::int64_t> values(dims.size(), -1);
     ASSERT_EQ(compiled.code.plan(nullptr, symbols, values.data()), KILN_OK);
     for (std::size_t i = 0; i < dims.size(); ++i) {
-      EXPECT_EQ(values[i], ir::evaluate(dims[i], [&](std::string_view name) -> std::optional<std::int64_t> { return name == "n" ? a : b; })) << ir::to_string(dims[i]);
+      EXPECT_EQ(values[i], ir::evaluate(dims[i], [&](std::string_view name) -> std::optional<std::int64_t> { return name == "n" ? a : b; }))
+          << ir::to_string(dims[i]);
     }
   }
   std::vector<std::int64_t> values(dims.size());

@@ -91,22 +91,69 @@ std::vector<T> special_values() {
     return {false, true, true};
   } else if constexpr (std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>) {
     std::vector<T> values;
-    for (const int bits : {0x0000, 0x8000, 0x0001, 0x8001, 0x03ff, 0x0400, 0x0080, 0x3c00, 0xbc00, 0x3c01, 0x3f80, 0xbf80, 0x4000, 0x7bff, 0xfbff, 0x7c00,
-                           0xfc00, 0x7e00, 0x7c01, 0x7f80, 0xff80, 0x7fc0, 0x7f7f, 0x4049, 0x3555}) {
+    for (const int bits : {0x0000, 0x8000, 0x0001, 0x8001, 0x03ff, 0x0400, 0x0080, 0x3c00, 0xbc00, 0x3c01, 0x3f80, 0xbf80, 0x4000,
+                           0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00, 0x7c01, 0x7f80, 0xff80, 0x7fc0, 0x7f7f, 0x4049, 0x3555}) {
       T value;
       value.bits = static_cast<std::uint16_t>(bits);
       values.push_back(value);
     }
     return values;
   } else if constexpr (std::is_floating_point_v<T>) {
-    return {T(0), T(-0.0), T(1), T(-1), T(0.5), T(-0.5), T(1.5), T(2.5), T(-2.5), T(3), T(-7), T(0.1), T(1e-3), T(100.75), T(255.5), T(-128.5), T(65504),
-            T(65519.996), T(65520), T(2147483647.0), T(2147483648.0), T(-2147483648.0), T(4294967295.0), T(4294967296.0), T(9.2233720368547758e18),
-            T(-9.2233720368547758e18), T(1.8446744073709552e19), T(8388608.5), T(16777217.0), T(6.1e-5), T(5.9e-8), T(2.9e-8),
-            Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN(), Limits::denorm_min(), -Limits::denorm_min(), Limits::min(), Limits::max(),
+    return {T(0),
+            T(-0.0),
+            T(1),
+            T(-1),
+            T(0.5),
+            T(-0.5),
+            T(1.5),
+            T(2.5),
+            T(-2.5),
+            T(3),
+            T(-7),
+            T(0.1),
+            T(1e-3),
+            T(100.75),
+            T(255.5),
+            T(-128.5),
+            T(65504),
+            T(65519.996),
+            T(65520),
+            T(2147483647.0),
+            T(2147483648.0),
+            T(-2147483648.0),
+            T(4294967295.0),
+            T(4294967296.0),
+            T(9.2233720368547758e18),
+            T(-9.2233720368547758e18),
+            T(1.8446744073709552e19),
+            T(8388608.5),
+            T(16777217.0),
+            T(6.1e-5),
+            T(5.9e-8),
+            T(2.9e-8),
+            Limits::infinity(),
+            -Limits::infinity(),
+            Limits::quiet_NaN(),
+            Limits::denorm_min(),
+            -Limits::denorm_min(),
+            Limits::min(),
+            Limits::max(),
             Limits::lowest()};
   } else {
     constexpr auto bits = static_cast<T>(8 * sizeof(T));
-    std::vector<T> values{T(0), T(1), T(2), T(3), T(7), T(10), bits, T(bits - 1), T(bits + 1), Limits::min(), Limits::max(), T(Limits::max() - 1), T(Limits::max() / 3)};
+    std::vector<T> values{T(0),
+                          T(1),
+                          T(2),
+                          T(3),
+                          T(7),
+                          T(10),
+                          bits,
+                          T(bits - 1),
+                          T(bits + 1),
+                          Limits::min(),
+                          Limits::max(),
+                          T(Limits::max() - 1),
+                          T(Limits::max() / 3)};
     if constexpr (std::is_signed_v<T>)
       for (const T value : {T(-1), T(-2), T(-7), T(Limits::min() + 1), T(Limits::min() / 3)}) values.push_back(value);
     return values;
@@ -165,8 +212,8 @@ void expect_same(const std::vector<ir::Kernel>& kernels, const std::vector<std::
       if (program.symbols[i]->name == name) return i;
     throw InternalError("no such symbol");
   };
-  std::vector<GuardedMemory> memory;                // of the machine code, one per program buffer
-  std::vector<std::vector<char>> expected;          // of the interpreter
+  std::vector<GuardedMemory> memory;        // of the machine code, one per program buffer
+  std::vector<std::vector<char>> expected;  // of the interpreter
   for (const ir::Kernel& kernel : kernels) {
     const auto value_of = [&](std::string_view name) -> std::optional<std::int64_t> {
       for (std::size_t i = 0; i < kernel.symbols.size(); ++i)
@@ -200,8 +247,10 @@ void expect_same(const std::vector<ir::Kernel>& kernels, const std::vector<std::
     for (auto& image : images) expected.push_back(std::move(image));
   }
   for (std::size_t i = 0; i < program.buffers.size(); ++i) {
-    if (program.buffers[i].storage == ir::Storage::input) call.inputs.push_back(memory[i].data());
-    else call.outputs.push_back(memory[i].data());
+    if (program.buffers[i].storage == ir::Storage::input)
+      call.inputs.push_back(memory[i].data());
+    else
+      call.outputs.push_back(memory[i].data());
   }
   const Compiled compiled = compile(program, options);
   ASSERT_EQ(compiled.code.entry(call.prepare()), KILN_OK);
@@ -213,8 +262,8 @@ void expect_same(const std::vector<ir::Kernel>& kernels, const std::vector<std::
       const std::size_t size = size_of(buffer.dtype), count = memory[at++].size() / size;
       for (std::size_t i = 0; i < count; ++i) {
         if (equal_elements(actual + i * size, wanted + i * size, buffer.dtype)) continue;
-        ADD_FAILURE() << "target " << options.target << ", buffer " << buffer.name << "[" << i << "]: machine code has 0x" << hex(actual + i * size, buffer.dtype)
-                      << ", the interpreter 0x" << hex(wanted + i * size, buffer.dtype) << "\n"
+        ADD_FAILURE() << "target " << options.target << ", buffer " << buffer.name << "[" << i << "]: machine code has 0x"
+                      << hex(actual + i * size, buffer.dtype) << ", the interpreter 0x" << hex(wanted + i * size, buffer.dtype) << "\n"
                       << ir::print(kernel);
         break;
       }

@@ -12,7 +12,8 @@
 
 namespace kiln::test {
 
-/// A program that calls each kernel once: its inputs are inputs of the program; output, inout and scratch buffers are outputs. Symbols are those of all kernels.
+/// A program that calls each kernel once: its inputs are inputs of the program; output, inout and scratch buffers are outputs. Symbols are
+/// those of all kernels.
 ir::Program program_of(const std::vector<ir::Kernel>& kernels);
 inline ir::Program program_of(const ir::Kernel& kernel) { return program_of(std::vector{kernel}); }
 
@@ -52,13 +53,14 @@ class GuardedMemory {
   std::size_t size_ = 0;
 };
 
-/// Values of a dtype worth testing: zeros, ones, limits, halves, NaN, infinities, denormals, shift counts. `count` elements; with `stride` s the list
-/// advances every s elements, so that stride 1 against stride special_count() pairs every value with every other.
+/// Values of a dtype worth testing: zeros, ones, limits, halves, NaN, infinities, denormals, shift counts. `count` elements; with `stride`
+/// s the list advances every s elements, so that stride 1 against stride special_count() pairs every value with every other.
 void fill_special(void* data, DType dtype, std::size_t count, std::size_t stride);
 std::size_t special_count(DType dtype);
 
-/// Runs every kernel in the loop interpreter and as machine code for `options.target`, on equal memory, and expects equal bits (any NaN equals any NaN) in all
-/// buffers that are not inputs. `symbols`: values by position of each kernel's symbols. Buffers are filled with special values; masks (bool) with a pattern.
+/// Runs every kernel in the loop interpreter and as machine code for `options.target`, on equal memory, and expects equal bits (any NaN
+/// equals any NaN) in all buffers that are not inputs. `symbols`: values by position of each kernel's symbols. Buffers are filled with
+/// special values; masks (bool) with a pattern.
 void expect_same(const std::vector<ir::Kernel>& kernels, const std::vector<std::int64_t>& symbols, const codegen::X86Options& options);
 /// The same for every level that this CPU runs, and native; v2 is left out when `fma` (it rounds twice).
 void expect_same_everywhere(const std::vector<ir::Kernel>& kernels, const std::vector<std::int64_t>& symbols = {}, bool fma = false);
