@@ -448,15 +448,24 @@ class Contraction {
     b_.for_loop("task", 0, row_blocks * column_blocks, 1, kind, [&](const Dim& t) { block(mod(t, row_blocks), floordiv(t, row_blocks)); });
   }
 
-  /// Blocks of k around `body`; all of k at once when it is not cut. An empty k still has one block: its sums are 0.
+  /// Blocks of k around `body`; all of k at once when it is not cut. The last block, which finishes the tiles, stands behind the loop, so that outputs are
+  /// stored once, outside of any loop over k.
   void loop_depth(const std::function<void()>& body) {
     if (depth_ == 0) return body();
     const Dim k = groups_[k_group].front()->extent;
-    b_.for_loop("k0", 0, max(k, 1), depth_, LoopKind::serial, [&](const Dim& begin) {
-      k_begin_ = begin;
-      k_end_ = min(begin + depth_, k);
-      body();
-    });
+    const Dim last = floordiv(max(k, 1) - 1, depth_) * depth_;
+    finishing_ = false;
+    if (!last.is_constant(0)) {
+      b_.for_loop("k0", 0, last, depth_, LoopKind::serial, [&](const Dim& begin) {
+        k_begin_ = begin;
+        k_end_ = begin + depth_;
+        body();
+      });
+    }
+    finishing_ = true;
+    k_begin_ = named("k1", last);
+    k_end_ = k;
+    body();
   }
 
   /// A name for an index that would make expressions long.
@@ -542,24 +551,11 @@ class Contraction {
     };
     sum = step(0, sum);
 
-    auto finish = [&] {
-      Expressions epilogue = block(at, place, height, columns, mask);
-      epilogue.bind(leaf_, b_.convert(sum, graph_.type(product_).dtype));
-      for (const Store& store : stores_) epilogue.value(store.value);
-      for (const Store& store : stores_) epilogue.store(store);
-    };
-    if (depth_ == 0) return finish();
-    const RegisterId unfinished = b_.compare(ir::Comparison::lt, b_.index(k_begin_ + depth_), b_.index(groups_[k_group].front()->extent));
-    b_.if_else(
-        unfinished,
-        [&] {
-          b_.store(sums_, sums_index(block(at, place, height, columns, {})), sum, accumulator, mask);
-          return ir::KernelBuilder::Registers{};
-        },
-        [&] {
-          finish();
-          return ir::KernelBuilder::Registers{};
-        });
+    if (!finishing_) return b_.store(sums_, sums_index(block(at, place, height, columns, {})), sum, accumulator, mask);
+    Expressions epilogue = block(at, place, height, columns, mask);
+    epilogue.bind(leaf_, b_.convert(sum, graph_.type(product_).dtype));
+    for (const Store& store : stores_) epilogue.value(store.value);
+    for (const Store& store : stores_) epilogue.store(store);
   }
 
   Dims sums_index(const Expressions& expressions) const {
@@ -611,6 +607,7 @@ class Contraction {
   std::int64_t depth_ = 0;    // of a block of k; 0: k is not cut
   ir::BufferId sums_ = 0;     // partial sums between blocks of k
   Dim k_begin_, k_end_;       // the current block
+  bool finishing_ = true;     // it is the last one
 };
 
 }  // namespace

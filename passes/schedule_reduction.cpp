@@ -8,6 +8,9 @@
 // The four are folded in the fixed tree of the loop IR's `reduce`, the fifth is added, then the lanes are folded. Outer form (the vector
 // axis runs over rows): each element of a vector is a row of its own, folded in row-major order.
 //
+// What a later pass would compute again at the price of a function (the exponentials of a softmax) is stored in an output of full shape by the pass that needs it first,
+// and read back from there, out of L1.
+//
 // Two stages. With nothing but the reduced dims to cut (a full reduction; a sum over the batch), a kernel of one level folds chunks of the outermost reduced
 // axis into a scratch of partial results in parallel, and then the partial results in order. The chunk's size is a function of logical extents only.
 //
@@ -53,6 +56,9 @@ struct Output {
   Store store;
   bool full = false;
   int level = 0;
+  // A part of the value that an earlier pass leaves in the output's memory.
+  std::optional<ScalarId> kept;
+  int kept_level = 0;
 };
 
 using Registers = ir::KernelBuilder::Registers;
@@ -217,6 +223,7 @@ class Rows {
       (axis.group == 1 ? reduced_axes_ : row_axes_).push_back(&axis);
     }
 
+    for (Output& output : outputs_) choose_kept(output);
     bool late_outputs = levels_ > 1;
     for (const Output& output : outputs_) late_outputs |= output.full && output.level > 0;
     chunked_ = !reduced_axes_.empty() ? reduced_axes_.front() : inner_ ? vector_ : nullptr;
@@ -239,6 +246,31 @@ class Rows {
     for (const ir::ValueId parameter : graph_.parameters)
       bytes += static_cast<std::int64_t>(size_of(graph_.type(parameter).dtype)) * typical(ir::product(graph_.type(parameter).dims));
     b_.work(std::max(bytes, cost_of(lowering_.scalars, roots) * typical(elements)));
+  }
+
+  /// The largest part of a late output that costs a function and that a reduction of an earlier pass computes anyway.
+  void choose_kept(Output& output) const {
+    if (!output.full || output.level == 0 || vector_ == nullptr) return;
+    const std::vector<bool> varies = lowering_.dependents(std::span(&output.store.value, 1), *vector_);
+    const DType dtype = lowering_.scalars.dtype_of(output.store.value);
+    for (const ScalarId id : lowering_.scalars.reachable(std::span(&output.store.value, 1))) {
+      if (id == output.store.value || !varies[id] || lowering_.scalars.dtype_of(id) != dtype) continue;
+      const int level = level_of(id);
+      if (level >= output.level || !costs_function(id)) continue;
+      const bool computed = std::any_of(reductions_.begin(), reductions_.end(), [&](const Reduction& r) {
+        const std::vector<ScalarId> below = lowering_.scalars.reachable(std::span(&r.body, 1));
+        return r.level == level && std::binary_search(below.begin(), below.end(), id);
+      });
+      if (!computed) continue;
+      output.kept = id;   // ids ascend: the last one contains the others
+      output.kept_level = level;
+    }
+  }
+
+  bool costs_function(ScalarId id) const {
+    for (const ScalarId below : lowering_.scalars.reachable(std::span(&id, 1)))
+      if (is_function(lowering_.scalars.node(below).op)) return true;
+    return false;
   }
 
   // ---- loops
@@ -315,14 +347,15 @@ class Rows {
     for (const Output& output : outputs_)
       if (output.full && output.level == level) stored.push_back(&output);
     if (folded.empty() && stored.empty()) return;
-    const Registers results = fold(folded, stored, {}, {});
+    const Registers results = fold(folded, stored, {}, {}, level);
     for (std::size_t i = 0; i < folded.size(); ++i)
       reduced_.emplace_back(folded[i]->leaf, b_.convert(results[i], graph_.type(folded[i]->value).dtype));
   }
 
   /// Folds over all reduced axes (the chunked one from `begin` to `end`, if given) and stores the outputs on the way. One register per reduction: a
   /// scalar in inner form, else a vector of rows.
-  Registers fold(const std::vector<Reduction*>& folded, const std::vector<const Output*>& stored, std::optional<Dim> begin, std::optional<Dim> end) {
+  Registers fold(const std::vector<Reduction*>& folded, const std::vector<const Output*>& stored, std::optional<Dim> begin, std::optional<Dim> end,
+                 int level = 0) {
     auto range = [&](const Axis* axis) {
       return axis == chunked_ && begin ? std::pair(*begin, *end) : std::pair(Dim(0), axis->extent);
     };
@@ -344,12 +377,20 @@ class Rows {
 
     auto element = [&](std::span<const RegisterId> accumulators) {
       Expressions expressions = block();
+      for (const Output* output : stored)
+        if (output->kept) expressions.bind(*output->kept, read_back(*output, expressions));
       Registers next;
       for (std::size_t i = 0; i < folded.size(); ++i) {
         const RegisterId value = b_.convert(expressions.value(folded[i]->body), folded[i]->accumulator);
         RegisterId sum = combine(*folded[i], accumulators[i], value);
         if (inner_ && mask_) sum = b_.select(*mask_, sum, accumulators[i]);
         next.push_back(sum);
+      }
+      for (const Output& output : outputs_) {
+        if (!output.kept || output.kept_level != level) continue;
+        Store part = output.store;
+        part.value = *output.kept;
+        expressions.store(part);
       }
       for (const Output* output : stored) expressions.value(output->store.value);
       for (const Output* output : stored) expressions.store(output->store);
@@ -408,6 +449,12 @@ class Rows {
       results.push_back(b_.reduce(*sum, r.combiner, ir::Axis::lanes));
     }
     return results;
+  }
+
+  RegisterId read_back(const Output& output, const Expressions& expressions) {
+    const Dims index = expressions.place(output.store.index);
+    const RegisterType type = expressions.type_at(lowering_.scalars.dtype_of(*output.kept), index);
+    return b_.load(lowering_.output_buffer(output.store.output), index, type, type.cols * type.lanes > 1 ? mask_ : ir::Mask{});
   }
 
   // ---- two stages

@@ -28,6 +28,18 @@ graph @main(%a: f32[{0}, {2}], %b: f32[{2}, {1}]) -> (%r) {{
 }})", m, n, k));
 }
 
+TEST(Contraction, BlocksOfK) {
+  // Few rows with a panel beyond L1, and many rows with a deep k; the symbolic ones by what is typical.
+  for (const auto& [m, n, k] : {std::tuple{20, 40, 700}, {130, 20, 2100}, {20, 10, 1}, {20, 40, 0}})
+    check(R"(
+symbol k {typical = 3000}
+graph @main(%a: f32[m, k], %b: f32[k, n], %c: f32[n]) -> (%r, %p) {
+  %p = dot_general %a, %b {lhs_contract = [1], rhs_contract = [0]} : f32[m, n]
+  %d = broadcast_in_dim %c {dims = [m, n], positions = [1]} : f32[m, n]
+  %r = add %p, %d : f32[m, n]
+})", {{"m", m}, {"n", n}, {"k", k}});
+}
+
 TEST(Contraction, Batches) {
   for (const auto& [b, m, n, k] : {std::tuple{1, 3, 20, 5}, {9, 17, 33, 6}, {0, 3, 3, 3}}) {
     check(R"(
@@ -124,13 +136,14 @@ graph @main(%d: f32[m, k], %h: f32[m, k], %w: f32[n, k], %scale: f32[k]) -> (%r)
 
 TEST(Contraction, UpdatesAWeightInPlace) {
   const std::string text = R"(
+symbol batch {typical = 1000}
 graph @main(%x: f32[batch, 70], %g: f32[batch, 100], %w: f32[70, 100], %rate: f32[]) -> (%r) {
   %p = dot_general %x, %g {lhs_contract = [0], rhs_contract = [0]} : f32[70, 100]
   %b = broadcast_in_dim %rate {dims = [70, 100]} : f32[70, 100]
   %s = multiply %b, %p : f32[70, 100]
   %r = subtract %w, %s : f32[70, 100]
 })";
-  for (const std::int64_t batch : {0, 1, 64}) {
+  for (const std::int64_t batch : {0, 1, 64, 700}) {
     const Symbols symbols{{"batch", batch}};
     check(text, symbols);
     const ir::Module module = ir::parse(text);

@@ -80,6 +80,14 @@ TEST(Row, Softmax) {
     check(softmax, {{"m", m}, {"n", n}}, {1e-6});
 }
 
+TEST(Row, SoftmaxKeepsItsExponentialsInTheOutput) {
+  const ir::Module module = ir::parse(softmax);
+  const std::string text = ir::print(passes::lower_kernel(module, module.main, v4()));
+  std::size_t exponentials = 0;
+  for (std::size_t at = text.find("= exp "); at != std::string::npos; at = text.find("= exp ", at + 1)) ++exponentials;
+  EXPECT_EQ(exponentials, 2u) << "one in the strips and one in the masked rest of the summing pass\n" << text;
+}
+
 TEST(Row, LayerNormWithItsStatistics) {
   for (const auto& [m, n] : {std::pair{1, 1}, {5, 10}, {3, 64}, {6, 100}})
     check(R"(
