@@ -127,10 +127,12 @@ class Check {
     };
     for (const Dim& index : store.indices) add(index);
     for (auto loop = loops_.rbegin(); loop != loops_.rend(); ++loop) {
-      if (runs_once(**loop)) continue;
-      if (!moving.contains((*loop)->name)) return false;
-      add((*loop)->indices[0]);
-      add((*loop)->indices[1]);
+      if (moving.contains((*loop)->name)) {
+        add((*loop)->indices[0]);
+        add((*loop)->indices[1]);
+      } else if (!runs_once(**loop)) {
+        return false;
+      }
     }
     return true;
   }

@@ -109,6 +109,57 @@ graph @main(%x: f32[batch, 24], %y: f32[batch, 10]) -> (%loss) {
   }
 }
 
+TEST(Plan, TrainingStepOfTwoLayers) {
+  // Six kernels; both weights are updated by the epilogues of their gradients' contractions, in place.
+  const std::string text = R"(
+variable @w1 : f32[1000, 100]
+variable @w2 : f32[100, 10]
+graph @main(%x: f32[batch, 1000], %y: f32[batch, 10]) -> (%loss) {
+  %w1 = variable {name = "w1"} : f32[1000, 100]
+  %w2 = variable {name = "w2"} : f32[100, 10]
+  %h0 = dot_general %x, %w1 {lhs_contract = [1], rhs_contract = [0]} : f32[batch, 100]
+  %z = constant {value = f32[] 0} : f32[]
+  %zb = broadcast_in_dim %z {dims = [batch, 100]} : f32[batch, 100]
+  %h = maximum %zb, %h0 : f32[batch, 100]
+  %p = dot_general %h, %w2 {lhs_contract = [1], rhs_contract = [0]} : f32[batch, 10]
+  %d = subtract %p, %y : f32[batch, 10]
+  %s = multiply %d, %d : f32[batch, 10]
+  %loss = reduce %s {combiner = "add", dimensions = [0, 1]} : f32[]
+  %d2 = add %d, %d : f32[batch, 10]
+  %g2 = dot_general %h, %d2 {lhs_contract = [0], rhs_contract = [0]} : f32[100, 10]
+  %gh = dot_general %d2, %w2 {lhs_contract = [1], rhs_contract = [1]} : f32[batch, 100]
+  %m = compare %h0, %zb {direction = "gt"} : bool[batch, 100]
+  %gz = select %m, %gh, %zb : f32[batch, 100]
+  %g1 = dot_general %x, %gz {lhs_contract = [0], rhs_contract = [0]} : f32[1000, 100]
+  %r = constant {value = f32[] 1e-6} : f32[]
+  %r1 = broadcast_in_dim %r {dims = [1000, 100]} : f32[1000, 100]
+  %r2 = broadcast_in_dim %r {dims = [100, 10]} : f32[100, 10]
+  %u1 = multiply %r1, %g1 : f32[1000, 100]
+  %u2 = multiply %r2, %g2 : f32[100, 10]
+  %n1 = subtract %w1, %u1 : f32[1000, 100]
+  %n2 = subtract %w2, %u2 : f32[100, 10]
+  %a1 = assign %n1 {name = "w1"} : f32[1000, 100]
+  %a2 = assign %n2 {name = "w2"} : f32[100, 10]
+})";
+  const ir::Program program = plan(text);
+  std::string calls;
+  for (const ir::Statement& s : program.body)
+    calls += s.kind == ir::StatementKind::call ? 'k' : s.kind == ir::StatementKind::poll ? '.' : '?';
+  EXPECT_EQ(calls, "k.k.k.k.kk") << print(program, false);
+  for (const ir::ProgramVariable& v : program.variables) EXPECT_FALSE(v.shadowed) << v.name;
+
+  const std::vector<Array> inputs{random_array({5, 1000}, 1), random_array({5, 10}, 2)};
+  const Variables variables{{"w1", random_array({1000, 100}, 3)}, {"w2", random_array({100, 10}, 4)}};
+  const ir::RunResult expected = ir::interpret(ir::parse(text), inputs, variables);
+  Variables current = variables;
+  const ir::ProgramRun run = ir::run_program(program, inputs, {5}, current);
+  EXPECT_EQ(run.status, KILN_OK);
+  // The contractions agree to the bit; the loss is summed in another tree.
+  EXPECT_TRUE(identical(current.at("w1"), expected.assigned.at("w1")));
+  EXPECT_TRUE(identical(current.at("w2"), expected.assigned.at("w2")));
+  EXPECT_NEAR(run.outputs.at(0).item<float>() / expected.results.at(0).item<float>(), 1, 1e-5);
+}
+
 TEST(Plan, ReadsAtOtherElementsAreDoubleBuffered) {
   const ir::Program program = check(R"(
 variable @w : f32[4, 4]
