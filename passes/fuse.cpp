@@ -358,7 +358,7 @@ class Fuser {
       while (at != s.value) {
         const Node& view = graph_.definition(at);
         if (view.op == Op::broadcast_in_dim) {
-          const auto& positions = view.attributes.integers("positions");
+          const std::vector<std::int64_t> positions = ir::integers_or_empty(view.attributes, "positions");
           for (std::size_t k = 0; k < positions.size(); ++k)
             if (positions[k] != static_cast<std::int64_t>(k)) return false;
         } else if (const Dims& from = graph_.type(view.operands[0]).dims; from.size() > graph_.type(at).dims.size()) {
@@ -373,7 +373,7 @@ class Fuser {
   void place_reduce(NodeId i) {
     const Node& node = graph_.node(i);
     const Dims& full_dims = graph_.type(node.operands[0]).dims;
-    const auto& dims = node.attributes.integers("dimensions");
+    const std::vector<std::int64_t> dims = ir::integers_or_empty(node.attributes, "dimensions");
     const int number = candidate(i);
     if (number >= 0) {
       Cluster& c = clusters_[static_cast<std::size_t>(number)];
