@@ -1,7 +1,8 @@
 // Fusion: which nodes become one kernel.
 //
-// Nodes are taken in an order by level, where every reduction and contraction starts a new level, and each one either joins the cluster of one of
-// its operands or opens a new cluster. Clusters are numbered as they open; the rule that keeps the graph of clusters free of cycles is
+// Nodes are taken in an order by level, where every reduction and contraction starts a new level, and each one either joins the cluster of
+// one of its operands or opens a new cluster. Clusters are numbered as they open; the rule that keeps the graph of clusters free of cycles
+// is
 //
 //     everything a cluster reads from outside depends only on clusters with smaller numbers.
 //
@@ -14,8 +15,8 @@
 //   row          the same, where reduced values meet the full rows again (softmax, layer norm): the reduced dims are the innermost ones
 //   contraction  one dot_general and the element-wise work on its result: bias, activation, residual, optimizer update
 //
-// Views (broadcasts and reshapes that only insert or drop dims of 1) and free values (small expressions of constants, iotas and extents) belong to
-// no cluster: each cluster that uses one has a copy.
+// Views (broadcasts and reshapes that only insert or drop dims of 1) and free values (small expressions of constants, iotas and extents)
+// belong to no cluster: each cluster that uses one has a copy.
 #include <algorithm>
 #include <map>
 #include <queue>
@@ -53,9 +54,9 @@ enum class Role : std::uint8_t {
   element,   ///< element-wise or index-changing, with an element lowering
   reduce,
   contraction,
-  scatter,   ///< a structured op with a kernel of its own
-  view,      ///< copied into each user
-  free,      ///< copied into each user
+  scatter,  ///< a structured op with a kernel of its own
+  view,     ///< copied into each user
+  free,     ///< copied into each user
 };
 
 enum class Kind : std::uint8_t { map, reduction, row, contraction, scatter };
@@ -67,12 +68,11 @@ const char* name_of(Kind kind) {
 
 struct Cluster {
   Kind kind = Kind::map;
-  Dims domain;                      ///< map: of all values; reduction, row: the full shape; contraction: the result's
-  Dims reduced;                     ///< reduction, row: shape of the reduced values
-  std::vector<std::int64_t> dims;   ///< reduction, row: the reduced dims
-  std::vector<NodeId> nodes;        ///< in topological order (the order of joining)
-  std::size_t inputs = 0;           ///< an upper bound on how many values it reads
-  bool absorbed = false;            ///< its nodes went to another cluster
+  Dims domain;                     ///< map: of all values; reduction, row: the full shape; contraction: the result's
+  Dims reduced;                    ///< reduction, row: shape of the reduced values
+  std::vector<std::int64_t> dims;  ///< reduction, row: the reduced dims
+  std::vector<NodeId> nodes;       ///< in topological order (the order of joining)
+  std::size_t inputs = 0;          ///< an upper bound on how many values it reads
 };
 
 /// Dims without the ones that are statically 1.
@@ -131,7 +131,8 @@ class Fuser {
     for (NodeId i = 0; i < n; ++i) {
       const Node& node = graph_.node(i);
       if (!needed[i] || node.op == Op::constant) continue;
-      if (node.op == Op::reshape && roles_[i] == Role::view) roles_[i] = Role::boundary, needed[graph_.defining_node(node.operands[0])] = true;
+      if (node.op == Op::reshape && roles_[i] == Role::view)
+        roles_[i] = Role::boundary, needed[graph_.defining_node(node.operands[0])] = true;
       if (roles_[i] == Role::view || roles_[i] == Role::free) roles_[i] = Role::element;
     }
     // A reshape kept as an alias needs its operand in memory too; one more sweep settles chains of them.
@@ -139,8 +140,10 @@ class Fuser {
       if (graph_.node(i).op != Op::reshape || roles_[i] != Role::boundary) continue;
       const NodeId d = graph_.defining_node(graph_.node(i).operands[0]);
       if (graph_.node(d).op == Op::constant) continue;
-      if (graph_.node(d).op == Op::reshape) roles_[d] = Role::boundary;
-      else if (roles_[d] == Role::view || roles_[d] == Role::free) roles_[d] = Role::element;
+      if (graph_.node(d).op == Op::reshape)
+        roles_[d] = Role::boundary;
+      else if (roles_[d] == Role::view || roles_[d] == Role::free)
+        roles_[d] = Role::element;
     }
     feeds_reduce_.assign(n, false);
     for (NodeId i = static_cast<NodeId>(n); i-- > 0;) {
@@ -213,9 +216,8 @@ class Fuser {
     std::vector<NodeId> order;
     for (NodeId i = 0; i < graph_.node_count(); ++i) order.push_back(i);
     auto rank = [&](NodeId i) { return roles_[i] == Role::element ? 1 : 0; };
-    std::stable_sort(order.begin(), order.end(), [&](NodeId a, NodeId b) {
-      return std::pair(level_[a], rank(a)) < std::pair(level_[b], rank(b));
-    });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](NodeId a, NodeId b) { return std::pair(level_[a], rank(a)) < std::pair(level_[b], rank(b)); });
     for (NodeId i : order) {
       switch (roles_[i]) {
         case Role::view:
@@ -227,6 +229,55 @@ class Fuser {
         case Role::scatter: open(i, Kind::scatter).domain = dims_of(i); break;
       }
     }
+    merge_private_maps();
+  }
+
+  /// A map kernel that only one later kernel reads, over the same domain, becomes part of that one: `momentum * buffer` is ready before the
+  /// gradient's contraction opens, and yet belongs to its epilogue. Nothing but that kernel waits for it, so no cycle can come of it. The
+  /// latest go first, so that chains collapse.
+  void merge_private_maps() {
+    for (std::size_t p = clusters_.size(); p-- > 0;) {
+      if (clusters_[p].kind != Kind::map || clusters_[p].nodes.empty()) continue;
+      const int user = only_user(static_cast<std::uint32_t>(p));
+      if (user < 0) continue;
+      Cluster& c = clusters_[static_cast<std::size_t>(user)];
+      if (c.nodes.size() + clusters_[p].nodes.size() > max_cluster_nodes) continue;
+      note(user, clusters_[p].nodes.back(), "taken in, nobody else reads it");
+      move_nodes(static_cast<std::uint32_t>(p), user);
+    }
+  }
+
+  /// The cluster that alone reads the map cluster's values, each at its own index and none as an operand of a contraction; -1: there is no
+  /// such one.
+  int only_user(std::uint32_t p) const {
+    int user = -1;
+    for (NodeId m : clusters_[p].nodes) {
+      if (is_result(m)) return -1;
+      for (NodeId u : users_[m]) {
+        if (cluster_of_[u] == p) continue;
+        if (cluster_of_[u] == ir::none || (user >= 0 && static_cast<int>(cluster_of_[u]) != user)) return -1;
+        if (!ir::info(graph_.node(u).op).elementwise || !(dims_of(u) == clusters_[p].domain)) return -1;
+        user = static_cast<int>(cluster_of_[u]);
+      }
+    }
+    if (user < 0) return -1;
+    const Cluster& c = clusters_[static_cast<std::size_t>(user)];
+    const bool same = c.kind == Kind::scatter ? false
+                                              : clusters_[p].domain == c.domain || (c.kind != Kind::map && c.kind != Kind::contraction &&
+                                                                                    squeezed(clusters_[p].domain) == squeezed(c.reduced));
+    return same ? user : -1;
+  }
+
+  void move_nodes(std::uint32_t from, int to) {
+    Cluster& source = clusters_[from];
+    Cluster& target = clusters_[static_cast<std::size_t>(to)];
+    target.nodes.insert(target.nodes.begin(), source.nodes.begin(), source.nodes.end());
+    for (NodeId m : source.nodes) {
+      cluster_of_[m] = static_cast<std::uint32_t>(to);
+      ready_[m] = 2 * to;
+    }
+    target.inputs += source.inputs;
+    source.nodes.clear();
   }
 
   /// When the node's operands are there: 2 * c for members of cluster c, 2 * c + 1 for what only follows it; -1 for what needs no cluster.
@@ -378,12 +429,18 @@ class Fuser {
     if (number >= 0) {
       Cluster& c = clusters_[static_cast<std::size_t>(number)];
       const char* reason = nullptr;
-      if (full(c, i)) reason = "the kernel is as large as kernels get";
-      else if (c.kind == Kind::contraction) reason = "a contraction's tiles do not see whole rows of its result";
-      else if (c.kind == Kind::scatter) reason = "a scatter has no epilogue";
-      else if (!(c.domain == full_dims)) reason = "other domain";
-      else if (c.kind != Kind::map && c.dims != dims) reason = "it reduces other dims";
-      else if (viewed_members(number, i) && !rows_line_up(number, i)) reason = "its broadcast does not run along the rows";
+      if (full(c, i))
+        reason = "the kernel is as large as kernels get";
+      else if (c.kind == Kind::contraction)
+        reason = "a contraction's tiles do not see whole rows of its result";
+      else if (c.kind == Kind::scatter)
+        reason = "a scatter has no epilogue";
+      else if (!(c.domain == full_dims))
+        reason = "other domain";
+      else if (c.kind != Kind::map && c.dims != dims)
+        reason = "it reduces other dims";
+      else if (viewed_members(number, i) && !rows_line_up(number, i))
+        reason = "its broadcast does not run along the rows";
       note(number, i, reason ? reason : "joined");
       if (reason == nullptr) {
         if (c.kind == Kind::map) {
@@ -403,10 +460,9 @@ class Fuser {
     c.reduced = dims_of(i);
   }
 
-  /// A reduce of a full-shape value in a cluster that has reduced already: a second trip over the row when that value uses the first result.
-  bool needs_reduced_first(const Cluster& c, NodeId i) const {
-    return c.kind == Kind::row || depends_on_reduced(c, i);
-  }
+  /// A reduce of a full-shape value in a cluster that has reduced already: a second trip over the row when that value uses the first
+  /// result.
+  bool needs_reduced_first(const Cluster& c, NodeId i) const { return c.kind == Kind::row || depends_on_reduced(c, i); }
 
   void open_contraction(NodeId i) {
     Cluster& c = open(i, Kind::contraction);
@@ -437,15 +493,7 @@ class Fuser {
       });
       if (!private_result || !cheap) continue;
       note(number, d, "taken in");
-      Cluster& c = clusters_[static_cast<std::size_t>(number)];
-      c.nodes.insert(c.nodes.begin(), producer.nodes.begin(), producer.nodes.end());
-      for (NodeId m : producer.nodes) {
-        cluster_of_[m] = static_cast<std::uint32_t>(number);
-        ready_[m] = 2 * number;
-      }
-      c.inputs += producer.inputs;
-      producer.nodes.clear();
-      producer.absorbed = true;
+      move_nodes(p, number);
     }
   }
 
@@ -460,12 +508,12 @@ class Fuser {
 
   // ---- the new graph ------------------------------------------------------------------------------------------------
 
-  /// Boundary nodes and clusters in a topological order that stays as close to the original order as it can (a heap on the position of the last
-  /// node of each), so that values live no longer than they did.
+  /// Boundary nodes and clusters in a topological order that stays as close to the original order as it can (a heap on the position of the
+  /// last node of each), so that values live no longer than they did.
   void rebuild() {
     struct Unit {
-      NodeId position;             // original position of its last node
-      std::uint32_t cluster;       // none: the boundary node `position`
+      NodeId position;        // original position of its last node
+      std::uint32_t cluster;  // none: the boundary node `position`
       std::vector<std::uint32_t> users;
       std::uint32_t missing = 0;
     };
@@ -490,7 +538,8 @@ class Fuser {
           if (p != ir::none && p != u && seen.insert(p).second) visit(p);
         }
       };
-      if (units[u].cluster == ir::none) from(units[u].position);
+      if (units[u].cluster == ir::none)
+        from(units[u].position);
       else
         for (NodeId m : clusters_[units[u].cluster].nodes) from(m);
     };
@@ -512,8 +561,10 @@ class Fuser {
       const std::uint32_t u = heap.top().second;
       heap.pop();
       ++done;
-      if (units[u].cluster == ir::none) copy_node(units[u].position);
-      else emit_cluster(clusters_[units[u].cluster]);
+      if (units[u].cluster == ir::none)
+        copy_node(units[u].position);
+      else
+        emit_cluster(clusters_[units[u].cluster]);
       for (std::uint32_t user : units[u].users)
         if (--units[user].missing == 0) heap.emplace(units[user].position, user);
     }
@@ -525,8 +576,7 @@ class Fuser {
 
   /// A scalar constant that a boundary node or result reads directly.
   bool needed_constant(NodeId i) const {
-    return is_result(i) ||
-           std::any_of(users_[i].begin(), users_[i].end(), [&](NodeId u) { return roles_[u] == Role::boundary; });
+    return is_result(i) || std::any_of(users_[i].begin(), users_[i].end(), [&](NodeId u) { return roles_[u] == Role::boundary; });
   }
 
   void copy_node(NodeId i) {
@@ -539,7 +589,8 @@ class Fuser {
     next_->node(copy).recompute = node.recompute;
     for (std::uint32_t r = 0; r < node.result_count; ++r) {
       map_[node.first_result + r] = next_->node(copy).first_result + r;
-      if (const auto& name = graph_.value_name(node.first_result + r); !name.empty()) next_->set_value_name(map_[node.first_result + r], name);
+      if (const auto& name = graph_.value_name(node.first_result + r); !name.empty())
+        next_->set_value_name(map_[node.first_result + r], name);
     }
   }
 
@@ -613,8 +664,10 @@ class Fuser {
       stack.pop_back();
       if (is_result(i)) return true;
       for (NodeId u : users_[i]) {
-        if (roles_[u] == Role::view) stack.push_back(u);
-        else if (cluster_of_[u] != number) return true;
+        if (roles_[u] == Role::view)
+          stack.push_back(u);
+        else if (cluster_of_[u] != number)
+          return true;
       }
     }
     return false;
