@@ -24,7 +24,7 @@ Tensor binary(const char* name, ir::Op op, const Operand& a, const Operand& b, b
   return emitter.wrap(emitter.builder().create(op, {values[0], values[1]}));
 }
 
-Tensor arithmetic(const char* name, ir::Op op, const Operand& a, const Operand& b) { return binary(name, op, a, b, is_number, "number"); }
+Tensor arithmetic(const char* name, ir::Op op, const Operand& a, const Operand& b) { return binary(name, op, a, b, is_number, "numeric"); }
 
 Tensor comparison(const char* name, ir::Comparison direction, const Operand& a, const Operand& b) {
   Emitter emitter({&a, &b}, name);
@@ -42,7 +42,7 @@ Tensor unary(const char* name, ir::Op op, const Operand& x, bool (*accepts)(DTyp
 }
 
 Tensor of_numbers(const char* name, ir::Op op, const Operand& x) {
-  return unary(name, op, x, is_number, "number", "convert it first: convert(x, f32)");
+  return unary(name, op, x, is_number, "numeric", "convert it first: convert(x, f32)");
 }
 Tensor of_floats(const char* name, ir::Op op, const Operand& x) {
   return unary(name, op, x, is_floating, "floating", "convert it first: convert(x, f32)");
@@ -97,11 +97,10 @@ Tensor greater_equal(const Operand& a, const Operand& b) { return comparison("gr
 namespace {
 Tensor logic(const char* name, ir::Op op, const Operand& a, const Operand& b) {
   Emitter emitter({&a, &b}, name);
-  const DType dtype = emitter.common_dtype({&a, &b});
-  if (!is_boolean(dtype))
-    emitter.fail(ErrorCode::dtype_mismatch,
-                 fmt::format("takes bool tensors, but was given {}", to_string(a.is_tensor() ? a.tensor() : b.tensor())),
-                 "compare first: not_equal(x, 0)");
+  for (const Operand* operand : {&a, &b})
+    if (operand->is_tensor() && !is_boolean(type_of(operand->tensor()).dtype))
+      emitter.fail(ErrorCode::dtype_mismatch, fmt::format("takes bool tensors, but was given {}", to_string(operand->tensor())),
+                   "compare first: not_equal(x, 0)");
   return binary(name, op, a, b, is_boolean, "bool");
 }
 }  // namespace
@@ -171,7 +170,7 @@ Tensor convert(const Operand& x, DType dtype) {
 
 Tensor relu(const Operand& x) {
   Emitter emitter({&x}, "relu");
-  emitter.require_dtypes(emitter.use(x.tensor()), is_number, "number", "convert it first: convert(x, f32)");
+  emitter.require_dtypes(emitter.use(x.tensor()), is_number, "numeric", "convert it first: convert(x, f32)");
   LocationScope scope(x.location());
   return arithmetic("relu", ir::Op::maximum, 0, x);
 }

@@ -54,16 +54,16 @@ Tensor reduce(const char* name, const char* combiner, const Operand& x, const Ax
 }  // namespace
 
 Tensor reduce_sum(const Operand& x, const Axes& axes, bool keep_dims) {
-  return reduce("reduce_sum", "add", x, axes, keep_dims, is_number, "number");
+  return reduce("reduce_sum", "add", x, axes, keep_dims, is_number, "numeric");
 }
 Tensor reduce_prod(const Operand& x, const Axes& axes, bool keep_dims) {
-  return reduce("reduce_prod", "multiply", x, axes, keep_dims, is_number, "number");
+  return reduce("reduce_prod", "multiply", x, axes, keep_dims, is_number, "numeric");
 }
 Tensor reduce_max(const Operand& x, const Axes& axes, bool keep_dims) {
-  return reduce("reduce_max", "maximum", x, axes, keep_dims, is_number, "number");
+  return reduce("reduce_max", "maximum", x, axes, keep_dims, is_number, "numeric");
 }
 Tensor reduce_min(const Operand& x, const Axes& axes, bool keep_dims) {
-  return reduce("reduce_min", "minimum", x, axes, keep_dims, is_number, "number");
+  return reduce("reduce_min", "minimum", x, axes, keep_dims, is_number, "numeric");
 }
 Tensor reduce_all(const Operand& x, const Axes& axes, bool keep_dims) {
   return reduce("reduce_all", "and", x, axes, keep_dims, is_boolean, "bool");
@@ -91,7 +91,7 @@ Tensor argument(const char* name, const char* combiner, const Operand& x, std::i
   LocationScope scope(x.location());
   Emitter emitter({&x}, name);
   const ir::ValueId value = emitter.use(x.tensor());
-  emitter.require_dtypes(value, is_number, "number", "convert it first: convert(x, i32)");
+  emitter.require_dtypes(value, is_number, "numeric", "convert it first: convert(x, i32)");
   const ir::Type type = emitter.builder().type(value);
   const std::int64_t dim = emitter.axis(axis, type.rank());
   const Tensor extreme = emitter.wrap(keep(emitter, emitter.builder().reduce(value, combiner, {dim}), type.dims, {dim}));
@@ -200,7 +200,7 @@ Tensor matmul(const Operand& a, const Operand& b) {
   emitter.common_dtype({&a, &b});
   ir::Builder& builder = emitter.builder();
   ir::ValueId left = emitter.use(a.tensor()), right = emitter.use(b.tensor());
-  emitter.require_dtypes(left, is_number, "number", "convert them first: convert(x, f32)");
+  emitter.require_dtypes(left, is_number, "numeric", "convert them first: convert(x, f32)");
   const ir::Type p = builder.type(left), q = builder.type(right);
   const auto explain = [&](const std::string& what) { return fmt::format("{} and {}: {}", ir::to_string(p), ir::to_string(q), what); };
   if (p.rank() == 0 || q.rank() == 0)

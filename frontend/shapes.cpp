@@ -16,8 +16,9 @@ Tensor reshape(const Operand& x, const Dims& dims) {
   ir::Dims wanted = to_ir(dims);
   emitter.state().use_symbols(wanted, emitter.location());
   const ir::Dim total = ir::product(type.dims);
+  const std::string asked = ir::to_string(wanted);
   const auto fail = [&](const std::string& what, const std::string& hint) {
-    emitter.fail(ErrorCode::shape_mismatch, fmt::format("{} to {}: {}", ir::to_string(type), ir::to_string(wanted), what), hint);
+    emitter.fail(ErrorCode::shape_mismatch, fmt::format("{} to {}: {}", ir::to_string(type), asked, what), hint);
   };
   std::size_t open = wanted.size();
   ir::Dim rest = 1;
