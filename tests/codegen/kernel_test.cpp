@@ -24,7 +24,7 @@ constexpr DType memory_dtypes[] = {DType::boolean, DType::u8, DType::f16, DType:
 std::vector<ir::Kernel> for_memory_dtypes(const std::string& text) {
   std::vector<ir::Kernel> kernels;
   for (const DType dtype : memory_dtypes) {
-    for (const int lanes : {1, 4, ir::vector_lanes(dtype)}) {
+    for (const int lanes : {1, ir::vector_lanes(dtype)}) {
       std::string instance;
       for (std::size_t i = 0; i < text.size(); ++i) {
         if (text[i] == 'T')

@@ -7,6 +7,7 @@
 
 #include "ir/loop_text.h"
 #include "tests/codegen/support.h"
+#include "tests/loops/programs.h"
 
 namespace kiln {
 namespace {
@@ -340,6 +341,78 @@ TEST(ProgramCode, DeepAndLongPrograms) {
   call.outputs = {&count};
   ASSERT_EQ(compiled.code.entry(call.prepare()), KILN_OK);
   EXPECT_EQ(count, 2001);
+}
+
+// ---- against the program interpreter
+
+/// A run of `entry` on fresh memory: status, outputs and the current storage of the variables.
+struct Outcome {
+  std::int32_t status = 0;
+  std::int64_t detail = 0;
+  std::vector<std::vector<char>> outputs, variables;
+  bool operator==(const Outcome&) const = default;
+};
+
+Outcome run(const ir::Program& program, kiln_entry entry, const std::vector<const void*>& inputs,
+            const std::vector<std::int64_t>& symbols) {
+  const auto bytes = [&](DType dtype, const ir::Dims& extents) {
+    const auto value_of = [&](std::string_view name) -> std::optional<std::int64_t> {
+      for (std::size_t i = 0; i < program.symbols.size(); ++i)
+        if (program.symbols[i]->name == name) return symbols[i];
+      return std::nullopt;
+    };
+    return static_cast<std::size_t>(ir::evaluate(ir::product(extents), value_of)) * size_of(dtype);
+  };
+  Outcome outcome;
+  test::Call call;
+  call.inputs = inputs;
+  call.symbols = symbols;
+  call.values.resize(ir::plan_dims(program).size());
+  EXPECT_EQ(ir::interpret_plan(const_cast<ir::Program*>(&program), symbols.data(), call.values.data()), KILN_OK);
+  for (const Array& constant : program.constants) call.constants.push_back(constant.raw());
+  for (const ir::ProgramPort& port : program.outputs) outcome.outputs.emplace_back(bytes(port.dtype, port.dims), '\0');
+  for (auto& output : outcome.outputs) call.outputs.push_back(output.data());
+  std::vector<std::vector<char>> storage;
+  for (const ir::ProgramVariable& variable : program.variables)
+    for (int i = 0; i < 2; ++i) storage.emplace_back(bytes(variable.dtype, variable.dims), static_cast<char>(i == 0 ? 0x3f : 0));
+  for (std::size_t i = 0; i < storage.size(); i += 2) {
+    call.variables.push_back(storage[i].data());
+    call.shadows.push_back(storage[i + 1].data());
+  }
+  const Arena arena(static_cast<std::size_t>(call.values[0]) + 64);
+  Allocator allocator;
+  call.call.arena = arena.data;
+  call.call.allocate = Allocator::allocate;
+  call.call.allocator = &allocator;
+  call.call.program = const_cast<ir::Program*>(&program);
+  outcome.status = entry(call.prepare());
+  outcome.detail = call.call.detail;
+  for (std::size_t i = 0; i < program.variables.size(); ++i) {
+    const char* current = static_cast<const char*>(call.variables[i]);
+    outcome.variables.emplace_back(current, current + storage[2 * i].size());
+  }
+  return outcome;
+}
+
+TEST(ProgramCode, UpdateLikeTheInterpreter) {
+  const ir::Program program = ir::parse_program(ir::update_text);
+  const test::Compiled compiled = test::compile(program);
+  const float x[] = {1, 2, 3, 4.5F};
+  for (const bool holds : {true, false}) {
+    const Outcome expected = run(program, ir::interpret_program, {x, &holds}, {4});
+    EXPECT_EQ(expected.status, holds ? KILN_OK : KILN_CHECK_FAILED);
+    EXPECT_TRUE(run(program, compiled.code.entry, {x, &holds}, {4}) == expected);
+  }
+}
+
+TEST(ProgramCode, TapeLikeTheInterpreter) {
+  const ir::Program program = ir::parse_program(ir::tape_text);
+  const test::Compiled compiled = test::compile(program);
+  for (const std::int64_t n : {0, 1, 2, 40, 3000}) {
+    const Outcome expected = run(program, ir::interpret_program, {&n}, {});
+    EXPECT_EQ(expected.status, KILN_OK);
+    EXPECT_TRUE(run(program, compiled.code.entry, {&n}, {}) == expected) << n;
+  }
 }
 
 }  // namespace
