@@ -22,8 +22,9 @@ void expand_block(ir::Kernel& kernel, ir::Block& block) {
     for (const ir::RegisterId id : instruction.operands) operands.push_back(code.value(id));
     const Value result = expand_function(instruction.op, operands);
     // Others read the function's own register: the last instruction writes that one instead.
-    internal_check(expanded.back().results.size() == 1 && expanded.back().results[0] == result.id && expanded.back().type == instruction.type,
-                   "expand_math: a function's value is not its last instruction");
+    internal_check(
+        expanded.back().results.size() == 1 && expanded.back().results[0] == result.id && expanded.back().type == instruction.type,
+        "expand_math: a function's value is not its last instruction");
     expanded.back().results = instruction.results;
   }
   block.instructions = std::move(expanded);

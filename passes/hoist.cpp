@@ -1,8 +1,8 @@
 // Loop-invariant code motion on loop IR (passes/hoist.h).
 //
-// Each register and index name has a level: the depth of the block that defines it. An instruction of a block at level n whose operands and names are all of lower
-// levels belongs in front of the loop. Blocks are visited inside out, so what an inner loop gives up is offered to the next one. Nesting is bounded by the
-// verifier, so recursion over blocks is, too.
+// Each register and index name has a level: the depth of the block that defines it. An instruction of a block at level n whose operands and
+// names are all of lower levels belongs in front of the loop. Blocks are visited inside out, so what an inner loop gives up is offered to
+// the next one. Nesting is bounded by the verifier, so recursion over blocks is, too.
 #include "passes/hoist.h"
 
 #include <unordered_map>
@@ -53,7 +53,8 @@ class Hoister {
     for (const RegisterId id : block.parameters) level_[id] = level;
     for (Instruction& instruction : block.instructions) {
       for (RegisterId& id : instruction.operands) id = renamed_[id];
-      if (instruction.op == LoopOp::for_ || instruction.op == LoopOp::let) names_[instruction.name] = instruction.op == LoopOp::let ? level : level + 1;
+      if (instruction.op == LoopOp::for_ || instruction.op == LoopOp::let)
+        names_[instruction.name] = instruction.op == LoopOp::let ? level : level + 1;
       const bool serial_loop = instruction.op == LoopOp::for_ && instruction.loop != ir::LoopKind::parallel;
       const bool parallel_loop = instruction.op == LoopOp::for_ && instruction.loop == ir::LoopKind::parallel;
       const int floor = constant_floor_;
@@ -71,7 +72,7 @@ class Hoister {
   }
 
   void place(Instruction instruction, int level, std::vector<Instruction>* outside, std::vector<Instruction>& kept) {
-    for (RegisterId& id : instruction.operands) id = renamed_[id];   // a moved one may have met its equal meanwhile
+    for (RegisterId& id : instruction.operands) id = renamed_[id];  // a moved one may have met its equal meanwhile
     if (outside != nullptr && moves(instruction, level)) {
       for (const RegisterId id : instruction.results) level_[id] = level - 1;
       outside->push_back(std::move(instruction));
@@ -120,11 +121,11 @@ class Hoister {
   }
 
   ir::Kernel& kernel_;
-  std::vector<int> level_;                    // of registers
-  std::vector<RegisterId> renamed_;           // constants that met an equal one
+  std::vector<int> level_;           // of registers
+  std::vector<RegisterId> renamed_;  // constants that met an equal one
   std::unordered_map<std::string, int> names_;
-  std::vector<Constant> constants_;           // in scope
-  int constant_floor_ = 0;                    // constants outside the innermost parallel loop stay there
+  std::vector<Constant> constants_;  // in scope
+  int constant_floor_ = 0;           // constants outside the innermost parallel loop stay there
 };
 
 }  // namespace

@@ -13,7 +13,8 @@ ir::Kernel lower_kernel(const ir::Module& module, ir::GraphId id, const CpuTarge
   }
   Lowering lowering(module, id, target);
   if (contracts + reduces + scatters > 1)
-    throw InternalError("lowering: kernel @" + graph.name + " holds more than one kind of reduce, dot_general and scatter_add: no schedule fits");
+    throw InternalError("lowering: kernel @" + graph.name +
+                        " holds more than one kind of reduce, dot_general and scatter_add: no schedule fits");
   if (contracts) return schedule_contraction(lowering);
   if (scatters) return schedule_scatter(lowering);
   if (reduces) return schedule_rows(lowering);

@@ -38,7 +38,8 @@ Dim coefficient_of(const Dim& polynomial, const Dim& atom) {
     int power = 0;
     for (const auto& [factor, exponent] : term.factors) {
       const Dim value = dim_of(factor);
-      if (value == atom) power += exponent;
+      if (value == atom)
+        power += exponent;
       else
         for (int i = 0; i < exponent; ++i) rest *= value;
     }
@@ -131,7 +132,8 @@ Axis Lowering::axis(std::string name, const Dim& extent, int group) {
 std::vector<Axis> Lowering::axes_of(const Dims& dims, int group) {
   static constexpr const char* names[] = {"i", "j", "k", "l"};
   std::vector<Axis> axes;
-  for (std::size_t i = 0; i < dims.size(); ++i) axes.push_back(axis(i < std::size(names) ? names[i] : fmt::format("i{}", i), dims[i], group));
+  for (std::size_t i = 0; i < dims.size(); ++i)
+    axes.push_back(axis(i < std::size(names) ? names[i] : fmt::format("i{}", i), dims[i], group));
   return axes;
 }
 
@@ -151,9 +153,15 @@ Dim Lowering::store_offset(const Store& store) const {
   return memory_offset(store.scratch ? builder.buffer_info(*store.scratch).extents : output_extents_[store.output], store.index);
 }
 
+Dim Lowering::named(const char* name, const Dim& dim) {
+  if (is_polynomial(dim) && ir::terms(dim).size() <= 1) return dim;
+  const ir::Interval interval = ir::bounds(dim);
+  return builder.let(name, builder.index(dim), std::max<std::int64_t>(interval.min, 0), interval.max);
+}
+
 std::vector<bool> Lowering::dependents(std::span<const ScalarId> roots, const Axis& axis) const {
   std::vector<bool> result(scalars.size());
-  for (const ScalarId id : scalars.reachable(roots)) {   // operands first
+  for (const ScalarId id : scalars.reachable(roots)) {  // operands first
     const ScalarNode& node = scalars.node(id);
     bool depends = std::any_of(node.operands.begin(), node.operands.end(), [&](ScalarId operand) { return result[operand]; });
     if (node.op != LoopOp::let)
@@ -178,7 +186,7 @@ void Lowering::collapse(std::vector<Axis>& axes, std::vector<Store>& stores, con
   std::vector<ScalarId> roots = more_roots;
   for (const Store& store : stores) roots.push_back(store.value);
   std::vector<ScalarId> loads;
-  std::vector<Dim> offsets, fixed;   // of accesses; index values that must stay as they are
+  std::vector<Dim> offsets, fixed;  // of accesses; index values that must stay as they are
   for (const ScalarId id : scalars.reachable(roots)) {
     if (is_parameter_load(id)) {
       loads.push_back(id);
@@ -217,7 +225,7 @@ void Lowering::collapse(std::vector<Axis>& axes, std::vector<Store>& stores, con
       });
     axes[i] = std::move(joined);
     axes.erase(axes.begin() + static_cast<std::ptrdiff_t>(i) + 1);
-    if (i > 0) --i;   // the joined axis may now fit the one before
+    if (i > 0) --i;  // the joined axis may now fit the one before
   }
 
   // Indices per buffer: in its own dims where they fit the merged axes, else as one offset.
@@ -246,7 +254,8 @@ void Lowering::collapse(std::vector<Axis>& axes, std::vector<Store>& stores, con
     }
     if (!indices.empty()) rewrite(parameter_extents_[parameter], indices, flat);
   }
-  for (std::size_t i = 0; i < stores.size(); ++i) rewrite(output_extents_[stores[i].output], {&stores[i].index}, {offsets[loads.size() + i]});
+  for (std::size_t i = 0; i < stores.size(); ++i)
+    rewrite(output_extents_[stores[i].output], {&stores[i].index}, {offsets[loads.size() + i]});
 }
 
 /// Joins the buffer's dims that run with a merged axis, in all accesses alike; empty when some access does not fit.
@@ -297,17 +306,16 @@ void Lowering::declare_buffers() {
     return name.empty() ? otherwise : name;
   };
   for (const ir::ValueId parameter : graph.parameters)
-    for (const Dim& dim : graph.type(parameter).dims)
-      ir::for_each_symbol(dim, [&](const auto& info) { builder.symbol(info); });
+    for (const Dim& dim : graph.type(parameter).dims) ir::for_each_symbol(dim, [&](const auto& info) { builder.symbol(info); });
   for (std::size_t i = 0; i < graph.parameters.size(); ++i) {
     const ir::ValueId value = graph.parameters[i];
-    parameter_buffers_[value] = builder.buffer(name_of_value(value, fmt::format("in{}", i)), graph.type(value).dtype, parameter_extents_.at(value),
-                                               ir::Buffer::Role::input);
+    parameter_buffers_[value] = builder.buffer(name_of_value(value, fmt::format("in{}", i)), graph.type(value).dtype,
+                                               parameter_extents_.at(value), ir::Buffer::Role::input);
   }
   for (std::size_t i = 0; i < graph.results.size(); ++i) {
     const ir::ValueId value = graph.results[i];
-    output_buffers_.push_back(
-        builder.buffer(name_of_value(value, fmt::format("out{}", i)), graph.type(value).dtype, output_extents_[i], ir::Buffer::Role::output));
+    output_buffers_.push_back(builder.buffer(name_of_value(value, fmt::format("out{}", i)), graph.type(value).dtype, output_extents_[i],
+                                             ir::Buffer::Role::output));
   }
 }
 
@@ -409,8 +417,7 @@ void Expressions::store(const Store& store) {
   Dims indices = place(store.index);
   const RegisterType type = type_at(lowering_.builder.type(reg).dtype, indices);
   const ir::BufferId buffer = store.scratch ? *store.scratch : lowering_.output_buffer(store.output);
-  lowering_.builder.store(buffer, std::move(indices), reg, type,
-                          type.cols * type.lanes > 1 ? tile_.mask : ir::Mask{});
+  lowering_.builder.store(buffer, std::move(indices), reg, type, type.cols * type.lanes > 1 ? tile_.mask : ir::Mask{});
 }
 
 RegisterId mask_below(ir::KernelBuilder& builder, const Dim& begin, const Dim& end, int cols, int lanes) {

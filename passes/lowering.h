@@ -1,10 +1,10 @@
-// What the schedules share: the kernel being lowered (its expressions, its accesses to memory, its axes), the collapse of axes, and the emission of expressions
-// for a tile of elements. Inside passes/ only.
+// What the schedules share: the kernel being lowered (its expressions, its accesses to memory, its axes), the collapse of axes, and the
+// emission of expressions for a tile of elements. Inside passes/ only.
 //
-// An axis is one dimension of the iteration domain, an index symbol with an extent. Expressions and accesses are written in axis symbols; a schedule chooses
-// loops and says for each block of loop IR what the axes are there: `i` is the loop variable, or loop variable + $r (rows of a register tile), or
-// loop variable + $v (columns and lanes). Emission derives everything else: a load that does not mention $v is a scalar that is
-// repeated, one that mentions $v with unit stride is a vector, and so on.
+// An axis is one dimension of the iteration domain, an index symbol with an extent. Expressions and accesses are written in axis symbols; a
+// schedule chooses loops and says for each block of loop IR what the axes are there: `i` is the loop variable, or loop variable + $r (rows
+// of a register tile), or loop variable + $v (columns and lanes). Emission derives everything else: a load that does not mention $v is a
+// scalar that is repeated, one that mentions $v with unit stride is a vector, and so on.
 #pragma once
 
 #include <functional>
@@ -22,21 +22,21 @@
 namespace kiln::passes {
 
 struct Axis {
-  std::string name;            ///< for the loop variable: "i"
-  ir::Dim symbol;              ///< what expressions use
+  std::string name;  ///< for the loop variable: "i"
+  ir::Dim symbol;    ///< what expressions use
   ir::Dim extent;
-  int group = 0;               ///< only neighbours of one group may be collapsed
-  std::vector<Axis> merged;    ///< the axes that it was collapsed from, outermost first; empty: none
+  int group = 0;             ///< only neighbours of one group may be collapsed
+  std::vector<Axis> merged;  ///< the axes that it was collapsed from, outermost first; empty: none
 
   std::string_view id() const { return *symbol.as_symbol(); }
 };
 
 /// output[index] = value, in axis symbols.
 struct Store {
-  std::uint32_t output = 0;    ///< which result of the graph
+  std::uint32_t output = 0;  ///< which result of the graph
   ir::ScalarId value = 0;
   ir::Dims index;
-  std::optional<ir::BufferId> scratch = {};   ///< a buffer of the schedule instead of an output
+  std::optional<ir::BufferId> scratch = {};  ///< a buffer of the schedule instead of an output
 };
 
 /// A kernel on its way from graph to loops.
@@ -53,8 +53,9 @@ class Lowering {
   /// Fresh axes for the dims of a type.
   std::vector<Axis> axes_of(const ir::Dims& dims, int group = 0);
 
-  /// Merges neighbouring axes of one group wherever every load reachable from the roots and every store runs through memory as if the two were
-  /// one. Rewrites the stores' indices, and the loads' as seen through load_index. `kept` are scalars whose indices must stay as they are.
+  /// Merges neighbouring axes of one group wherever every load reachable from the roots and every store runs through memory as if the two
+  /// were one. Rewrites the stores' indices, and the loads' as seen through load_index. `kept` are scalars whose indices must stay as they
+  /// are.
   void collapse(std::vector<Axis>& axes, std::vector<Store>& stores, const std::vector<ir::ScalarId>& more_roots = {});
 
   /// Declares the kernel's buffers, in the extents that the collapse left. Call once, before emission.
@@ -79,6 +80,9 @@ class Lowering {
   /// Whether a gather's index depends on the axis: then it cannot be the vector axis.
   bool gathers_along(std::span<const ir::ScalarId> roots, const Axis& axis) const;
 
+  /// A name, by a let at the builder's place, for an index that would make expressions long; short ones stay as they are.
+  ir::Dim named(const char* name, const ir::Dim& dim);
+
   int registers_per_vector() const { return 64 / target.register_bytes; }
 
  private:
@@ -102,12 +106,13 @@ std::optional<ir::Dim> stride_of(const ir::Dim& offset, const Axis& axis);
 
 /// What the axes are in one block, and the shape of the values there.
 struct Tile {
-  std::vector<std::pair<const Axis*, ir::Dim>> at;   ///< $r and $v may occur
+  std::vector<std::pair<const Axis*, ir::Dim>> at;  ///< $r and $v may occur
   int rows = 1, cols = 1, lanes = 1;
-  ir::Mask mask;                                     ///< of everything along $v
+  ir::Mask mask;  ///< of everything along $v
 };
 
-/// Emits expressions for one tile at the builder's current place. Values are made once per Expressions object, so one object serves one block.
+/// Emits expressions for one tile at the builder's current place. Values are made once per Expressions object, so one object serves one
+/// block.
 class Expressions {
  public:
   Expressions(Lowering& lowering, Tile tile) : lowering_(lowering), tile_(std::move(tile)) {}

@@ -112,7 +112,7 @@ Value Code::branch(Value condition, const Then& then_code, const Else& else_code
 /// What the algorithms need to know of a float format, and their coefficients (math_f32.cpp, math_f64.cpp).
 struct FloatFormat {
   DType real, integer;
-  int mantissa_bits;                 // stored ones
+  int mantissa_bits;  // stored ones
   int bias;
   double min_normal;
   double ln2_high, ln2_low;          // ln 2 = high + low

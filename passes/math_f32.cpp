@@ -1,5 +1,5 @@
-// Coefficients of the f32 functions: minimax polynomials by the Remez exchange in 60-digit arithmetic, rounded to f32 term by term; beside each its
-// greatest error before rounding, relative to the function (erfc: of erfc). passes/math_code.h says what each approximates.
+// Coefficients of the f32 functions: minimax polynomials by the Remez exchange in 60-digit arithmetic, rounded to f32 term by term; beside
+// each its greatest error before rounding, relative to the function (erfc: of erfc). passes/math_code.h says what each approximates.
 #include "passes/math_code.h"
 
 namespace kiln::passes {

@@ -1,9 +1,10 @@
-// The functions of the loop IR (exp, log, sin ...) in its arithmetic: range reduction, a polynomial, reconstruction. One algorithm serves f32 and f64; coefficients
-// and limits are in math_f32.cpp and math_f64.cpp. No tables and no branches on data except where said, so that everything vectorises.
+// The functions of the loop IR (exp, log, sin ...) in its arithmetic: range reduction, a polynomial, reconstruction. One algorithm serves
+// f32 and f64; coefficients and limits are in math_f32.cpp and math_f64.cpp. No tables and no branches on data except where said, so that
+// everything vectorises.
 //
-// Conventions. NaN, infinities, signed zeros and denormals come out as C's functions give them. Error bounds that tests/schedules/math_test.cpp checks, in ULP:
-// 2, for f64 power 4 and for tan 4; sin, cos and tan for |x| up to 2^40, where the reduction by a three-part pi/2 ends; beyond it sin and cos return
-// values within [-1, 1] that mean nothing.
+// Conventions. NaN, infinities, signed zeros and denormals come out as C's functions give them. Error bounds that
+// tests/schedules/math_test.cpp checks, in ULP: 2, for f64 power 4 and for tan 4; sin, cos and tan for |x| up to 2^40, where the reduction
+// by a three-part pi/2 ends; beyond it sin and cos return values within [-1, 1] that mean nothing.
 #include <array>
 #include <limits>
 
@@ -82,8 +83,8 @@ class Functions {
  public:
   Functions(Code& code, const FloatFormat& format) : code_(code), f_(format) {}
 
-  /// x * factor to the nearest integer, as a float and as an integer, for results below 2^(mantissa_bits - 1): adding 1.5 * 2^mantissa_bits leaves the integer in the
-  /// low bits. Cheaper than a conversion, which must saturate. NaN gives NaN and any integer.
+  /// x * factor to the nearest integer, as a float and as an integer, for results below 2^(mantissa_bits - 1): adding 1.5 * 2^mantissa_bits
+  /// leaves the integer in the low bits. Cheaper than a conversion, which must saturate. NaN gives NaN and any integer.
   struct Nearest {
     Value number, integer;
   };
@@ -95,7 +96,7 @@ class Functions {
 
   /// n = round(x / ln 2), r = x - n ln 2; x within [exp_low, exp_high].
   struct ExpParts {
-    Value n, r;   // n as an integer
+    Value n, r;  // n as an integer
   };
   ExpParts reduce_exp(Value x) {
     const auto [n, i] = nearest_multiple(x, 1 / 0.693147180559945309417);
@@ -117,7 +118,7 @@ class Functions {
   }
 
   Value expm1(Value x) {
-    const double low = f_.mantissa_bits == 23 ? -20 : -40;   // -1 already
+    const double low = f_.mantissa_bits == 23 ? -20 : -40;  // -1 already
     const auto [n, r] = reduce_exp(minimum(maximum(x, like(x, low)), like(x, f_.exp_high)));
     const Value p = fma(r * r, polynomial(f_.expm1, r), r);
     // 2^n (p + 1) - 1 = 2 (p 2^(n-1) + (2^(n-1) - 1/2)): the power stays finite. Small x, and the zeros' signs, are x itself.
@@ -181,7 +182,7 @@ class Functions {
     const Value tiny = a < f_.min_normal;
     const Value bits = bitcast(select(tiny, a * (narrow ? 0x1p24 : 0x1p54), a), f_.integer);
     const Value e = shift_right(bits, f_.mantissa_bits) - integer(f_.bias);
-    const Value q = nearest_multiple(convert(e, f_.real) - 1, 1.0 / 3).integer;   // floor(e / 3): the nearest to (e - 1) / 3
+    const Value q = nearest_multiple(convert(e, f_.real) - 1, 1.0 / 3).integer;  // floor(e / 3): the nearest to (e - 1) / 3
     const Value m = bitcast(bits - shift_left(q + q + q, f_.mantissa_bits), f_.real);
     // Relative error 2^-9, cubed by each step of Halley's iteration.
     static constexpr double start[] = {0.627294421, 0.449194133, -0.0837752745, 0.00958385319, -0.000432102766};
@@ -267,7 +268,8 @@ class Functions {
     const Value ax = abs(x), ay = abs(y);
     const Value steep = ay > ax;
     const Value high = select(steep, ay, ax), low = select(steep, ax, ay);
-    // atan(low / high); above tan(pi/8) as pi/4 + atan((low - high) / (low + high)), scaled so that the sum stays finite. 0 / 0 is 0, inf / inf is 1 here.
+    // atan(low / high); above tan(pi/8) as pi/4 + atan((low - high) / (low + high)), scaled so that the sum stays finite. 0 / 0 is 0, inf /
+    // inf is 1 here.
     const Value upper = (low > high * 0.41421356237309503) | equal(low, infinity);
     const Value factor = select(high > 1.0, like(x, 0.25), 1.0);
     const Value l = low * factor, h = high * factor;
@@ -285,17 +287,17 @@ class Functions {
   std::pair<Value, Value> log_double(Value x) {
     const auto [e, f] = split_any(x);
     const Value sum = f + 2, sum_low = f - (sum - 2);
-    const Value s = f / sum, s_low = (fma(-s, sum, f) - s * sum_low) / sum;   // s + s_low = f / (2 + f)
+    const Value s = f / sum, s_low = (fma(-s, sum, f) - s * sum_low) / sum;  // s + s_low = f / (2 + f)
     const Value z = s * s, z_low = fma(s, s, -z) + 2 * (s * s_low);
     // 2 s + s^3 (2/3 + z tail): the first term of the series in two parts as well.
     static constexpr double two_thirds = 0x1.5555555555555p-1, two_thirds_low = 0x1.5555555555555p-55;
     static constexpr double tail[] = {0x1.9999999999b30p-2, 0x1.2492492457dbbp-2, 0x1.c71c722d5d974p-3, 0x1.745ce9e67bdfep-3,
-                                      0x1.3b1eeb76faba0p-3, 0x1.0f7ff757586ccp-3, 0x1.0e422aca551b4p-3};   // 2^-65.3
+                                      0x1.3b1eeb76faba0p-3, 0x1.0f7ff757586ccp-3, 0x1.0e422aca551b4p-3};  // 2^-65.3
     const Value g = z * two_thirds;
     const Value g_low = fma(z, like(z, two_thirds), -g) + (z * two_thirds_low + z_low * two_thirds) + z * z * polynomial(tail, z);
     const Value c = s * g, c_low = fma(s, g, -c) + (s * g_low + s_low * g);
     // e ln2 + 2 s + c, largest first.
-    const Value a = e * f_.ln2_short, a_low = e * f_.ln2_rest;   // the first product is exact
+    const Value a = e * f_.ln2_short, a_low = e * f_.ln2_rest;  // the first product is exact
     const auto [h1, l1] = two_sum(a, s + s);
     const auto [h2, l2] = two_sum(h1, c);
     const Value low = (l1 + l2) + ((a_low + 2 * s_low) + c_low);

@@ -113,7 +113,8 @@ ScalarId ScalarGraph::leaf(const Element& element) {
   if (graph_.definition(element.value).op == ir::Op::parameter) {
     if (element.mask != ir::none) node.operands = {element.mask};
   } else {
-    // The schedule knows a computed value by its index, which must have one form: 0 where there is nothing else. It lies in registers, so it needs no mask.
+    // The schedule knows a computed value by its index, which must have one form: 0 where there is nothing else. It lies in registers, so
+    // it needs no mask.
     for (std::size_t d = 0; d < node.indices.size(); ++d)
       if (graph_.type(element.value).dims[d].is_constant(1)) node.indices[d] = 0;
   }
@@ -262,7 +263,7 @@ Dim ScalarGraph::index_atom(ScalarId integer, std::int64_t min, const Dim& max_i
   info->min = min;
   info->max = ir::bounds(max_inclusive).max;
   nodes_[id].name = info->name;
-  nodes_[id].indices = {Dim::symbol(info)};   // with its bounds, for emission
+  nodes_[id].indices = {Dim::symbol(info)};  // with its bounds, for emission
   atoms_.emplace(info->name, id);
   return Dim::symbol(info);
 }

@@ -1,12 +1,14 @@
-// ScalarGraph: the body of a kernel as scalar expressions. Every element op of the body is pulled through its `element` function, from the outputs towards the
-// parameters, at symbolic indices; what is left are arithmetic nodes over loads. Equal expressions share one node, so work is shared by construction and
-// node ids are a topological order (operands have smaller ids).
+// ScalarGraph: the body of a kernel as scalar expressions. Every element op of the body is pulled through its `element` function, from the
+// outputs towards the parameters, at symbolic indices; what is left are arithmetic nodes over loads. Equal expressions share one node, so
+// work is shared by construction and node ids are a topological order (operands have smaller ids).
 //
-// Loads stand for three things: elements of the graph's parameters, and of values that a schedule computes apart from the expressions: results of `reduce`
-// and `dot_general`. `source` is the value's id in the tensor graph.
+// Loads stand for three things: elements of the graph's parameters, and of values that a schedule computes apart from the expressions:
+// results of `reduce` and `dot_general`. `source` is the value's id in the tensor graph.
 //
-// Depth. An element function asks for operands while it runs, which is a recursion by nature. Here an operand that is not known yet answers with a placeholder
-// ("pending") and is put on an explicit stack; the function runs again when its operands are there. Each function runs a small constant number of times.
+// Depth. An element function asks for operands while it runs, which is a recursion by nature. Here an operand that is not known yet answers
+// with a placeholder
+// ("pending") and is put on an explicit stack; the function runs again when its operands are there. Each function runs a small constant
+// number of times.
 //
 // f16 and bf16: arithmetic is done in f32 and rounded once per op, so the converts stand in the expressions.
 #pragma once
@@ -72,12 +74,12 @@ class ScalarGraph final : public ir::ScalarBuilder {
 
   const ir::Module& module_;
   const ir::Graph& graph_;
-  std::vector<ir::ScalarNode> nodes_;   // the first dtype_count are the pending placeholders
+  std::vector<ir::ScalarNode> nodes_;  // the first dtype_count are the pending placeholders
   std::unordered_map<std::size_t, std::vector<ir::ScalarId>> by_hash_;
   std::unordered_map<Element, ir::ScalarId, ElementHash> known_;
   std::unordered_map<std::string, ir::ScalarId> atoms_;
-  std::vector<Element> wanted_;         // asked for and not known yet
-  const ir::Node* current_ = nullptr;   // whose element function runs
+  std::vector<Element> wanted_;        // asked for and not known yet
+  const ir::Node* current_ = nullptr;  // whose element function runs
   ir::ScalarId current_mask_ = ir::none;
 };
 

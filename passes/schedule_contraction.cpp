@@ -1,26 +1,30 @@
 // Contraction kernels: one dot_general with anything elementwise around it.
 //
-// Axes. The domain is batch x m x n x k: m are the free dims of one operand, n those of the other, k the contracted ones. Neighbours that run
-// through memory as one are collapsed; what is left beside the innermost m, n and k become plain loops. n is the vector axis; the operands change roles
-// when the results are contiguous along the other one.
+// Axes. The domain is batch x m x n x k: m are the free dims of one operand, n those of the other, k the contracted ones. Neighbours that
+// run through memory as one are collapsed; what is left beside the innermost m, n and k become plain loops. n is the vector axis; the
+// operands change roles when the results are contiguous along the other one.
 //
-// Register tile. `rows` x `columns` vectors of accumulators are one SSA value carried by the k loop; each step loads `columns` vectors of B, repeats
-// `rows` scalars of A and does rows * columns fma. rows * columns + columns + 1 registers fit the register file (a vector counts as often as registers are needed for 64
-// bytes). M is cut into tiles of equal height give or take one: ceil(M / rows) tiles, so there is no slow remainder; a switch selects the
-// microkernel of the height, which also serves symbolic M. N is cut into tiles of `columns` vectors, the last one narrower and masked.
+// Register tile. `rows` x `columns` vectors of accumulators are one SSA value carried by the k loop; each step loads `columns` vectors of
+// B, repeats `rows` scalars of A and does rows * columns fma. rows * columns + columns + 1 registers fit the register file (a vector counts
+// as often as registers are needed for 64 bytes). M is cut into tiles of equal height give or take one: ceil(M / rows) tiles, so there is
+// no slow remainder; a switch selects the microkernel of the height, which also serves symbolic M. N is cut into tiles of `columns`
+// vectors, the last one narrower and masked.
 //
-// Order of accumulation: from 0, k increasing, one fma per step. Neither tile sizes nor the packing nor the target change it, so neither changes a bit.
+// Order of accumulation: from 0, k increasing, one fma per step. Neither tile sizes nor the packing nor the target change it, so neither
+// changes a bit.
 //
-// Memory. B is read in place when it is contiguous along n and small (or M is): a tile's columns then stream from L2. Otherwise it is packed first, with its prologue, into
-// K-major panels as wide as a tile, in parallel. A is read in place, element by element with any strides, when it is a plain parameter; with a prologue it is
-// evaluated once into a row-major copy, unless one column tile covers N. Order of tiles: with few rows, all row tiles of a column panel (the panel is
-// reused from cache); with many rows, all panels of a block of columns that fits in L2 for each row tile (whose A rows are reused from L1).
+// Memory. B is read in place when it is contiguous along n and small (or M is): a tile's columns then stream from L2. Otherwise it is
+// packed first, with its prologue, into K-major panels as wide as a tile, in parallel. A is read in place, element by element with any
+// strides, when it is a plain parameter; with a prologue it is evaluated once into a row-major copy, unless one column tile covers N. Order
+// of tiles: with few rows, all row tiles of a column panel (the panel is reused from cache); with many rows, all panels of a block of
+// columns that fits in L2 for each row tile (whose A rows are reused from L1).
 //
-// Blocks of k. When a panel exceeds L1 (few rows) or A's rows do (many rows), k is cut into blocks; a tile's partial sums wait in a scratch array, bit for bit, and the last
-// block runs the epilogue. Order of tiles inside a block of k as above.
+// Blocks of k. When a panel exceeds L1 (few rows) or A's rows do (many rows), k is cut into blocks; a tile's partial sums wait in a scratch
+// array, bit for bit, and the last block runs the epilogue. Order of tiles inside a block of k as above.
 //
-// Epilogue. Each tile is finished in registers: the expressions of all outputs are evaluated on the accumulators and stored. A parameter that is read only in
-// the epilogue, at an output's own index, is read right before that element is stored and may share memory with the output: that is how `w - rate * acc` updates w in place.
+// Epilogue. Each tile is finished in registers: the expressions of all outputs are evaluated on the accumulators and stored. A parameter
+// that is read only in the epilogue, at an output's own index, is read right before that element is stored and may share memory with the
+// output: that is how `w - rate * acc` updates w in place.
 #include <algorithm>
 #include <array>
 
@@ -42,21 +46,22 @@ namespace {
 
 enum Group { batch_group, m_group, n_group, k_group, group_count };
 
-constexpr std::int64_t l2_block_bytes = 1 << 20;       // of B: half of a 2 MiB L2
-constexpr std::int64_t pack_above_bytes = 1 << 20;     // packing costs more than it saves below (measured: even at 512^3 f32)
+constexpr std::int64_t l2_block_bytes = 1 << 20;    // of B: half of a 2 MiB L2
+constexpr std::int64_t pack_above_bytes = 1 << 20;  // packing costs more than it saves below (measured: even at 512^3 f32)
 constexpr std::int64_t pack_above_rows = 128;
-constexpr std::int64_t task_operations = 4 << 20;      // per parallel iteration: about 20 us on one core
+constexpr std::int64_t task_operations = 4 << 20;  // per parallel iteration: about 20 us on one core
 constexpr std::int64_t max_tasks = 64;
-constexpr std::int64_t l1_panel_bytes = 32 << 10;      // of B that stays in L1 while row tiles pass: two thirds of 48 KiB
-constexpr std::int64_t many_rows_depth = 2048;        // K beyond which many rows are worth blocks of k (at 1024 they cost 6 %)
-constexpr int max_symbolic_height = 8;                 // microkernels of heights 1..8 for a symbolic M: code size
+constexpr std::int64_t l1_panel_bytes = 32 << 10;  // of B that stays in L1 while row tiles pass: two thirds of 48 KiB
+constexpr std::int64_t many_rows_depth = 2048;     // K beyond which many rows are worth blocks of k (at 1024 they cost 6 %)
+constexpr int max_symbolic_height = 8;             // microkernels of heights 1..8 for a symbolic M: code size
 
 struct TileShape {
   int rows = 1, columns = 1;
 };
 
-/// The tile with the fewest cycles for the whole product, by counting fma and load slots (two of each per cycle) and a latency of 4. The last terms stand for
-/// loads that come from L2 or cross cache lines; with them the order of tiles is the measured one (64 x 100 x 1000 and 1000 x 100 x 64).
+/// The tile with the fewest cycles for the whole product, by counting fma and load slots (two of each per cycle) and a latency of 4. The
+/// last terms stand for loads that come from L2 or cross cache lines; with them the order of tiles is the measured one (64 x 100 x 1000 and
+/// 1000 x 100 x 64).
 TileShape choose_tile(const Dim& m, std::int64_t n_vectors, std::int64_t k, const CpuTarget& target) {
   const int parts = std::max(1, 64 / target.register_bytes);
   const int budget = target.registers - 1;
@@ -85,7 +90,7 @@ TileShape choose_tile(const Dim& m, std::int64_t n_vectors, std::int64_t k, cons
 
 /// Cuts an extent into ceil(extent / most) pieces whose sizes differ by at most one.
 struct Balanced {
-  Dim pieces, base, longer;   ///< number of pieces; size of the shorter ones; how many are one longer
+  Dim pieces, base, longer;  ///< number of pieces; size of the shorter ones; how many are one longer
   Dim size(const Dim& t) const { return longer.is_constant(0) ? base : base + min(max(longer - t, 0), 1); }
   Dim begin(const Dim& t) const { return longer.is_constant(0) ? base * t : base * t + min(t, longer); }
   static Balanced of(const Dim& extent, int most) {
@@ -174,14 +179,17 @@ class Contraction {
         // Dim d of the product is read at output dim `position`: the output's axis there is the product's axis d.
         for (std::size_t d = 0; d < node.indices.size(); ++d) {
           const auto at = std::find(trial_index.begin(), trial_index.end(), node.indices[d]);
-          if (at != trial_index.end()) index[static_cast<std::size_t>(at - trial_index.begin())] = product_index_[d];
-          else if (!graph_.type(product_).dims[d].is_constant(1)) unfit(fmt::format("result {} reads the product at index {}", i, to_string(node.indices)));
+          if (at != trial_index.end())
+            index[static_cast<std::size_t>(at - trial_index.begin())] = product_index_[d];
+          else if (!graph_.type(product_).dims[d].is_constant(1))
+            unfit(fmt::format("result {} reads the product at index {}", i, to_string(node.indices)));
         }
       }
       const ScalarId value = lowering_.scalars.value(result, index);
       for (const ScalarId id : lowering_.scalars.reachable(std::span(&value, 1))) {
         const ir::ScalarNode& node = lowering_.scalars.node(id);
-        if (node.op == LoopOp::load && !lowering_.is_parameter_load(id) && id != leaf_) unfit(fmt::format("result {} reads the product twice", i));
+        if (node.op == LoopOp::load && !lowering_.is_parameter_load(id) && id != leaf_)
+          unfit(fmt::format("result {} reads the product twice", i));
       }
       stores_.push_back({i, value, index});
     }
@@ -262,7 +270,8 @@ class Contraction {
     a_.packed = !is_plain(a_.value) && !column_tiles_.is_constant(1);
 
     // Tasks.
-    const std::int64_t row_tiles = std::max<std::int64_t>(1, typical(rows_.pieces)), column_tiles = std::max<std::int64_t>(1, typical(column_tiles_));
+    const std::int64_t row_tiles = std::max<std::int64_t>(1, typical(rows_.pieces)),
+                       column_tiles = std::max<std::int64_t>(1, typical(column_tiles_));
     const Dim outer = product_of(outer_axes());
     const double operations = 2.0 * static_cast<double>(typical(m * n * k)) * static_cast<double>(typical(outer));
     b_.work(static_cast<std::int64_t>(std::min(operations, 9e18)));
@@ -281,7 +290,8 @@ class Contraction {
     }
     choose_depth(typical(k), row_tiles, element);
     parallel_ = tasks > 1 || !outer.is_constant() || !m.is_constant() || !n.is_constant();
-    b_.comment(fmt::format("{} x {} x {}, tiles of {} x {} {}", to_string(m), to_string(n), to_string(k), tile_.rows, width_, name_of(accumulator_)));
+    b_.comment(fmt::format("{} x {} x {}, tiles of {} x {} {}", to_string(m), to_string(n), to_string(k), tile_.rows, width_,
+                           name_of(accumulator_)));
   }
 
   /// The size of the blocks of k, if it is cut.
@@ -354,9 +364,8 @@ class Contraction {
         b_.for_loop("p", 0, whole, 1, LoopKind::serial, [&](const Dim& p) { panel(p, tile_.columns, {}, tile_.columns); });
       if (!(whole * width_ == n)) {
         // The last panel: what lies beyond N is never used, only loaded.
-        b_.for_loop("p", whole, column_tiles_, 1, LoopKind::serial, [&](const Dim& p) {
-          panel(p, tile_.columns, mask_below(b_, p * width_, n, tile_.columns, lanes_), tile_.columns);
-        });
+        b_.for_loop("p", whole, column_tiles_, 1, LoopKind::serial,
+                    [&](const Dim& p) { panel(p, tile_.columns, mask_below(b_, p * width_, n, tile_.columns, lanes_), tile_.columns); });
       }
     });
   }
@@ -425,15 +434,14 @@ class Contraction {
   void tasks(const At& at, bool parallel) {
     const Dim row_blocks = ceildiv(rows_.pieces, row_block_), column_blocks = ceildiv(column_tiles_, column_block_);
     auto block = [&](const Dim& row, const Dim& column) {
-      const Dim row_begin = named("r0", row * row_block_), row_end = min(row_begin + row_block_, rows_.pieces);
-      const Dim column_begin = named("c0", column * column_block_), column_end = min(column_begin + column_block_, column_tiles_);
-      base_ = named("base", rows_.base);
-      longer_ = named("longer", rows_.longer);
+      const Dim row_begin = lowering_.named("r0", row * row_block_), row_end = min(row_begin + row_block_, rows_.pieces);
+      const Dim column_begin = lowering_.named("c0", column * column_block_), column_end = min(column_begin + column_block_, column_tiles_);
+      base_ = lowering_.named("base", rows_.base);
+      longer_ = lowering_.named("longer", rows_.longer);
       if (many_rows_) {
         loop_depth([&] {
-          loop("r", row_begin, row_end, [&](const Dim& r) {
-            loop_columns(column_begin, column_end, [&](const Dim& c, bool last) { tile(at, r, c, last); });
-          });
+          loop("r", row_begin, row_end,
+               [&](const Dim& r) { loop_columns(column_begin, column_end, [&](const Dim& c, bool last) { tile(at, r, c, last); }); });
         });
       } else {
         loop_columns(column_begin, column_end, [&](const Dim& c, bool last) {
@@ -448,8 +456,8 @@ class Contraction {
     b_.for_loop("task", 0, row_blocks * column_blocks, 1, kind, [&](const Dim& t) { block(mod(t, row_blocks), floordiv(t, row_blocks)); });
   }
 
-  /// Blocks of k around `body`; all of k at once when it is not cut. The last block, which finishes the tiles, stands behind the loop, so that outputs are
-  /// stored once, outside of any loop over k.
+  /// Blocks of k around `body`; all of k at once when it is not cut. The last block, which finishes the tiles, stands behind the loop, so
+  /// that outputs are stored once, outside of any loop over k.
   void loop_depth(const std::function<void()>& body) {
     if (depth_ == 0) return body();
     const Dim k = groups_[k_group].front()->extent;
@@ -463,20 +471,9 @@ class Contraction {
       });
     }
     finishing_ = true;
-    k_begin_ = named("k1", last);
+    k_begin_ = lowering_.named("k1", last);
     k_end_ = k;
     body();
-  }
-
-  /// A name for an index that would make expressions long.
-  Dim named(const char* name, const Dim& dim) {
-    const std::vector<ir::DimTerm> terms = ir::terms(dim);
-    const bool simple = std::all_of(terms.begin(), terms.end(), [](const ir::DimTerm& term) {
-      return std::all_of(term.factors.begin(), term.factors.end(), [](const auto& factor) { return factor.first.kind == ir::DimAtom::Kind::symbol; });
-    });
-    if (simple && terms.size() <= 1) return dim;
-    const ir::Interval interval = ir::bounds(dim);
-    return b_.let(name, b_.index(dim), std::max<std::int64_t>(interval.min, 0), interval.max);
   }
 
   void loop(const char* name, const Dim& begin, const Dim& end, const std::function<void(const Dim&)>& body) {
@@ -505,8 +502,8 @@ class Contraction {
     const Dim j = c * width_;
     const bool masked = last && !(n.is_constant() && n.constant() % lanes_ == 0);
     const Balanced rows{rows_.pieces, base_, longer_};
-    if (rows_.base.is_constant(0) && rows_.longer.is_constant(0)) return;   // no rows at all
-    const Dim height = rows.size(r), i = named("i", rows.begin(r));
+    if (rows_.base.is_constant(0) && rows_.longer.is_constant(0)) return;  // no rows at all
+    const Dim height = rows.size(r), i = lowering_.named("i", rows.begin(r));
     if (height.is_constant()) return microkernel(at, static_cast<int>(height.constant()), i, c, j, columns, masked);
     std::vector<std::int64_t> heights;
     if (rows_.base.is_constant()) {
@@ -522,7 +519,8 @@ class Contraction {
     ir::Mask mask;
     if (masked) mask = mask_below(b_, j, extent_of(n_), columns, lanes_);
     const At place{{m_, height == 1 ? i : i + Dim::symbol(ir::tile_row)}, {n_, lanes_ * columns == 1 ? j : j + vector()}};
-    const RegisterType accumulator{accumulator_, static_cast<std::int16_t>(height), static_cast<std::int16_t>(columns), static_cast<std::int16_t>(lanes_)};
+    const RegisterType accumulator{accumulator_, static_cast<std::int16_t>(height), static_cast<std::int16_t>(columns),
+                                   static_cast<std::int16_t>(lanes_)};
     RegisterId sum = 0;
     At all = at;
     if (depth_ == 0) {
@@ -530,18 +528,20 @@ class Contraction {
     } else {
       // 0 in the first block: a masked load gives zeros.
       const RegisterId later = b_.compare(ir::Comparison::gt, b_.index(k_begin_), b_.index(0));
-      sum = b_.load(sums_, sums_index(block(at, place, height, columns, {})), accumulator, mask ? b_.binary(LoopOp::and_, *mask, later) : later);
+      sum = b_.load(sums_, sums_index(block(at, place, height, columns, {})), accumulator,
+                    mask ? b_.binary(LoopOp::and_, *mask, later) : later);
     }
     std::function<RegisterId(std::size_t, RegisterId)> step = [&](std::size_t depth, RegisterId carried) -> RegisterId {
       const std::vector<const Axis*>& ks = groups_[k_group];
       if (depth < ks.size()) {
         const bool cut = depth_ != 0;
-        return b_.for_loop("k", cut ? k_begin_ : Dim(0), cut ? k_end_ : ks[depth]->extent, 1, LoopKind::serial, {carried}, [&](const Dim& k, std::span<const RegisterId> registers) {
-          all.emplace_back(ks[depth], k);
-          const RegisterId next = step(depth + 1, registers[0]);
-          all.pop_back();
-          return ir::KernelBuilder::Registers{next};
-        })[0];
+        return b_.for_loop("k", cut ? k_begin_ : Dim(0), cut ? k_end_ : ks[depth]->extent, 1, LoopKind::serial, {carried},
+                           [&](const Dim& k, std::span<const RegisterId> registers) {
+                             all.emplace_back(ks[depth], k);
+                             const RegisterId next = step(depth + 1, registers[0]);
+                             all.pop_back();
+                             return ir::KernelBuilder::Registers{next};
+                           })[0];
       }
       Expressions expressions = block(all, place, height, columns, mask);
       const RegisterId a = a_.packed ? packed_row(expressions, height) : expressions.value(a_.value);
@@ -600,14 +600,14 @@ class Contraction {
   int lanes_ = 1, width_ = 1;
   TileShape tile_;
   Balanced rows_;
-  Dim base_, longer_;         // of rows_, as they are called in the current task
+  Dim base_, longer_;  // of rows_, as they are called in the current task
   Dim column_tiles_;
   std::int64_t row_block_ = 1, column_block_ = 1;
   bool many_rows_ = false, parallel_ = false;
-  std::int64_t depth_ = 0;    // of a block of k; 0: k is not cut
-  ir::BufferId sums_ = 0;     // partial sums between blocks of k
-  Dim k_begin_, k_end_;       // the current block
-  bool finishing_ = true;     // it is the last one
+  std::int64_t depth_ = 0;  // of a block of k; 0: k is not cut
+  ir::BufferId sums_ = 0;   // partial sums between blocks of k
+  Dim k_begin_, k_end_;     // the current block
+  bool finishing_ = true;   // it is the last one
 };
 
 }  // namespace

@@ -1,11 +1,12 @@
 // Map kernels: every element of the domain on its own.
 //
 // Neighbouring axes that all accesses walk as one are collapsed, so most maps become one loop over memory. One axis is the vector axis: the
-// one along which most accesses have unit stride. It runs in strips of `cols` vectors of 64 bytes, then in masked vectors; the other axes are plain loops around it. The work is
-// cut into a fixed number of elements per parallel iteration, so the cut never depends on the number of threads.
+// one along which most accesses have unit stride. It runs in strips of `cols` vectors of 64 bytes, then in masked vectors; the other axes
+// are plain loops around it. The work is cut into a fixed number of elements per parallel iteration, so the cut never depends on the number
+// of threads.
 //
-// Each output element is stored right after everything it reads was read, so a parameter that is read only at the output's own index may share
-// its memory.
+// Each output element is stored right after everything it reads was read, so a parameter that is read only at the output's own index may
+// share its memory.
 #include <algorithm>
 
 #include "passes/lowering.h"
@@ -63,7 +64,8 @@ int choose_columns(const Lowering& lowering, std::span<const ScalarId> roots) {
 
 class MapNest {
  public:
-  MapNest(Lowering& lowering, const std::vector<Axis>& axes, const std::vector<Store>& stores) : lowering_(lowering), b_(lowering.builder), stores_(stores) {
+  MapNest(Lowering& lowering, const std::vector<Axis>& axes, const std::vector<Store>& stores)
+      : lowering_(lowering), b_(lowering.builder), stores_(stores) {
     std::vector<DType> stored;
     for (const Store& store : stores) {
       roots_.push_back(store.value);
@@ -91,7 +93,7 @@ class MapNest {
       // Chunks of the vector axis outermost.
       b_.for_loop("chunk", 0, ceildiv(inner, chunk_elements), 1, LoopKind::parallel, [&](const Dim& chunk) {
         const Dim begin = chunk * chunk_elements;
-        const Dim end = min(begin + chunk_elements, inner);
+        const Dim end = lowering_.named("end", min(begin + chunk_elements, inner));
         loops(0, LoopKind::serial, [&] { strips(begin, end); });
       });
     } else {
@@ -112,10 +114,13 @@ class MapNest {
   void strips(const Dim& begin, const Dim& end) {
     if (vector_ == nullptr) return tile({}, 1, 1, {});
     const Dim step = columns_ * lanes_;
-    const Dim main_end = begin + floordiv(end - begin, step) * step;
+    const Dim length = floordiv(end - begin, step) * step;
+    const Dim main_end = length.is_constant() ? begin + length : lowering_.named("middle", begin + length);
     if (!(main_end == begin)) {
-      if (main_end == begin + step) tile(begin, columns_, lanes_, {});
-      else b_.for_loop(vector_->name, begin, main_end, step, LoopKind::serial, [&](const Dim& i) { tile(i, columns_, lanes_, {}); });
+      if (main_end == begin + step)
+        tile(begin, columns_, lanes_, {});
+      else
+        b_.for_loop(vector_->name, begin, main_end, step, LoopKind::serial, [&](const Dim& i) { tile(i, columns_, lanes_, {}); });
     }
     const Dim rest = end - main_end;
     if (rest.is_constant()) {
@@ -156,7 +161,9 @@ class MapNest {
 
 }  // namespace
 
-void emit_map(Lowering& lowering, const std::vector<Axis>& axes, const std::vector<Store>& stores) { MapNest(lowering, axes, stores).emit(); }
+void emit_map(Lowering& lowering, const std::vector<Axis>& axes, const std::vector<Store>& stores) {
+  MapNest(lowering, axes, stores).emit();
+}
 
 ir::Kernel schedule_map(Lowering& lowering) {
   const ir::Graph& graph = lowering.graph;

@@ -1,21 +1,24 @@
 // Reduction and row kernels: `reduce` nodes over the same rows, with anything elementwise before, between and after.
 //
-// Domain. All reductions fold the same dims of the same full shape; the other dims are the rows. Expressions are of full shape or of one element per row. A reduction whose
-// body needs another one's result is of a higher level: max is level 0 of a softmax, the sum of exp(x - max) level 1. Pass p walks a row
-// once, folds the reductions of level p and stores the full-shape outputs that need results of lower levels only; row data comes from L1 after the first pass.
+// Domain. All reductions fold the same dims of the same full shape; the other dims are the rows. Expressions are of full shape or of one
+// element per row. A reduction whose body needs another one's result is of a higher level: max is level 0 of a softmax, the sum of exp(x -
+// max) level 1. Pass p walks a row once, folds the reductions of level p and stores the full-shape outputs that need results of lower
+// levels only; row data comes from L1 after the first pass.
 //
-// Inner form (the vector axis is reduced): each row is folded into `4 x 64 bytes` of accumulators, what remains after the last whole strip into one more vector, masked.
-// The four are folded in the fixed tree of the loop IR's `reduce`, the fifth is added, then the lanes are folded. Outer form (the vector
-// axis runs over rows): each element of a vector is a row of its own, folded in row-major order.
+// Inner form (the vector axis is reduced): each row is folded into `4 x 64 bytes` of accumulators, what remains after the last whole strip
+// into one more vector, masked. The four are folded in the fixed tree of the loop IR's `reduce`, the fifth is added, then the lanes are
+// folded. Outer form (the vector axis runs over rows): each element of a vector is a row of its own, folded in row-major order.
 //
-// What a later pass would compute again at the price of a function (the exponentials of a softmax) is stored in an output of full shape by the pass that needs it first,
-// and read back from there, out of L1.
+// What a later pass would compute again at the price of a function (the exponentials of a softmax) is stored in an output of full shape by
+// the pass that needs it first, and read back from there, out of L1.
 //
-// Two stages. With nothing but the reduced dims to cut (a full reduction; a sum over the batch), a kernel of one level folds chunks of the outermost reduced
-// axis into a scratch of partial results in parallel, and then the partial results in order. The chunk's size is a function of logical extents only.
+// Two stages. With nothing but the reduced dims to cut (a full reduction; a sum over the batch), a kernel of one level folds chunks of the
+// outermost reduced axis into a scratch of partial results in parallel, and then the partial results in order. The chunk's size is a
+// function of logical extents only.
 //
-// So the order of every fold depends on logical extents alone: not on the target, the threads, nor on what was known at compile time. Accumulators that fold nothing
-// hold the identity, which changes no bit of what it is combined with; that is why parts that are statically empty can be left out.
+// So the order of every fold depends on logical extents alone: not on the target, the threads, nor on what was known at compile time.
+// Accumulators that fold nothing hold the identity, which changes no bit of what it is combined with; that is why parts that are statically
+// empty can be left out.
 //
 // f16 and bf16 fold in f32 and round once.
 #include <algorithm>
@@ -37,10 +40,10 @@ using ir::ScalarId;
 
 namespace {
 
-constexpr int inner_columns = 4;                   // accumulators of an inner fold
-constexpr std::int64_t inner_chunk = 16384;        // elements of a chunk of a full reduction
-constexpr std::int64_t outer_chunk = 512;          // rows of a chunk of an outer fold
-constexpr std::int64_t serial_below = 16384;       // elements: less is not worth other cores
+constexpr int inner_columns = 4;              // accumulators of an inner fold
+constexpr std::int64_t inner_chunk = 16384;   // elements of a chunk of a full reduction
+constexpr std::int64_t outer_chunk = 512;     // rows of a chunk of an outer fold
+constexpr std::int64_t serial_below = 16384;  // elements: less is not worth other cores
 
 struct Reduction {
   ir::ValueId value = ir::none;
@@ -166,9 +169,12 @@ class Rows {
     std::size_t next = 0;
     for (const Dim& dim : dims) {
       while (next < rows.size() && !(rows[next]->extent == dim) && rows[next]->extent.is_constant(1)) ++next;
-      if (next < rows.size() && rows[next]->extent == dim) index.push_back(rows[next++]->symbol);
-      else if (dim.is_constant(1)) index.push_back(0);
-      else unfit(fmt::format("result {} has dims {}, neither those of the rows nor the full ones", result, to_string(dims)));
+      if (next < rows.size() && rows[next]->extent == dim)
+        index.push_back(rows[next++]->symbol);
+      else if (dim.is_constant(1))
+        index.push_back(0);
+      else
+        unfit(fmt::format("result {} has dims {}, neither those of the rows nor the full ones", result, to_string(dims)));
     }
     while (next < rows.size() && rows[next]->extent.is_constant(1)) ++next;
     if (next != rows.size()) unfit(fmt::format("result {} has fewer dims than the rows", result));
@@ -212,7 +218,7 @@ class Rows {
         if (lowering_.is_parameter_load(id)) count(lowering_.load_offset(id));
       for (const Output& output : outputs_)
         if (output.full) count(lowering_.store_offset(output.store));
-      if (score < best) continue;   // of equals the inner one
+      if (score < best) continue;  // of equals the inner one
       best = score;
       vector_ = &axis;
     }
@@ -230,7 +236,7 @@ class Rows {
     two_stages_ = !late_outputs && row_axes_.empty() && chunked_ != nullptr;
     if (two_stages_) {
       if (inner_) {
-        Dim below = 1;   // elements per step of the chunked axis
+        Dim below = 1;  // elements per step of the chunked axis
         for (const Axis& axis : axes_)
           if (&axis != chunked_) below *= axis.extent;
         chunk_ = below.is_constant(1) ? Dim(inner_chunk) : max(floordiv(inner_chunk, max(below, 1)), 1);
@@ -262,7 +268,7 @@ class Rows {
         return r.level == level && std::binary_search(below.begin(), below.end(), id);
       });
       if (!computed) continue;
-      output.kept = id;   // ids ascend: the last one contains the others
+      output.kept = id;  // ids ascend: the last one contains the others
       output.kept_level = level;
     }
   }
@@ -352,13 +358,11 @@ class Rows {
       reduced_.emplace_back(folded[i]->leaf, b_.convert(results[i], graph_.type(folded[i]->value).dtype));
   }
 
-  /// Folds over all reduced axes (the chunked one from `begin` to `end`, if given) and stores the outputs on the way. One register per reduction: a
-  /// scalar in inner form, else a vector of rows.
-  Registers fold(const std::vector<Reduction*>& folded, const std::vector<const Output*>& stored, std::optional<Dim> begin, std::optional<Dim> end,
-                 int level = 0) {
-    auto range = [&](const Axis* axis) {
-      return axis == chunked_ && begin ? std::pair(*begin, *end) : std::pair(Dim(0), axis->extent);
-    };
+  /// Folds over all reduced axes (the chunked one from `begin` to `end`, if given) and stores the outputs on the way. One register per
+  /// reduction: a scalar in inner form, else a vector of rows.
+  Registers fold(const std::vector<Reduction*>& folded, const std::vector<const Output*>& stored, std::optional<Dim> begin,
+                 std::optional<Dim> end, int level = 0) {
+    auto range = [&](const Axis* axis) { return axis == chunked_ && begin ? std::pair(*begin, *end) : std::pair(Dim(0), axis->extent); };
     // Inner form carries the strips' accumulators, then those of the remainders.
     bool strips = true, remainders = inner_;
     if (inner_) {
@@ -371,7 +375,8 @@ class Rows {
     }
     Registers carried;
     if (strips)
-      for (const Reduction* r : folded) carried.push_back(b_.constant(accumulator_type(*r, inner_ ? inner_columns : columns_), r->identity));
+      for (const Reduction* r : folded)
+        carried.push_back(b_.constant(accumulator_type(*r, inner_ ? inner_columns : columns_), r->identity));
     if (remainders)
       for (const Reduction* r : folded) carried.push_back(b_.constant(accumulator_type(*r, 1), r->identity));
 
@@ -399,21 +404,23 @@ class Rows {
     auto innermost = [&](Registers registers) -> Registers {
       if (!inner_) return element(registers);
       const auto [from, to] = range(vector_);
-      const Dim step = inner_columns * lanes_, middle = from + floordiv(to - from, step) * step;
+      const Dim step = inner_columns * lanes_, whole = floordiv(to - from, step) * step;
+      const Dim middle = whole.is_constant() ? from + whole : lowering_.named("middle", from + whole);
       const std::size_t n = folded.size();
       Registers wide(registers.begin(), registers.begin() + static_cast<std::ptrdiff_t>(strips ? n : 0));
       Registers narrow(registers.end() - static_cast<std::ptrdiff_t>(remainders ? n : 0), registers.end());
       auto walk = [&](const Dim& a, const Dim& z, int columns, bool masked, Registers initial) {
-        return b_.for_loop(vector_->name, a, z, columns * lanes_, LoopKind::serial, initial, [&](const Dim& i, std::span<const RegisterId> registers) {
-          at_.emplace_back(vector_, i + Dim::symbol(ir::tile_vector));
-          columns_ = columns;
-          if (masked) mask_ = mask_below(b_, i, z, 1, lanes_);
-          Registers next = element(registers);
-          at_.pop_back();
-          columns_ = 1;
-          mask_.reset();
-          return next;
-        });
+        return b_.for_loop(vector_->name, a, z, columns * lanes_, LoopKind::serial, initial,
+                           [&](const Dim& i, std::span<const RegisterId> registers) {
+                             at_.emplace_back(vector_, i + Dim::symbol(ir::tile_vector));
+                             columns_ = columns;
+                             if (masked) mask_ = mask_below(b_, i, z, 1, lanes_);
+                             Registers next = element(registers);
+                             at_.pop_back();
+                             columns_ = 1;
+                             mask_.reset();
+                             return next;
+                           });
       };
       const Dim length = to - from;
       if (strips) wide = walk(from, middle, inner_columns, false, std::move(wide));
@@ -445,7 +452,7 @@ class Rows {
         const RegisterId rest = carried[carried.size() - n + i];
         sum = sum ? combine(r, *sum, rest) : rest;
       }
-      if (!sum) sum = b_.constant(accumulator_type(r, 1), r.identity);   // statically empty rows
+      if (!sum) sum = b_.constant(accumulator_type(r, 1), r.identity);  // statically empty rows
       results.push_back(b_.reduce(*sum, r.combiner, ir::Axis::lanes));
     }
     return results;
@@ -472,10 +479,11 @@ class Rows {
     for (const Output& output : outputs_)
       if (output.full) stored.push_back(&output);
     b_.for_loop("chunk", 0, chunks, 1, LoopKind::parallel, [&](const Dim& chunk) {
-      const Dim begin = chunk * chunk_, end = min(begin + chunk_, chunked_->extent);
+      const Dim begin = chunk * chunk_, end = lowering_.named("end", min(begin + chunk_, chunked_->extent));
       rows(false, [&] {
         const Registers results = fold(folded, stored, begin, end);
-        for (std::size_t i = 0; i < folded.size(); ++i) b_.store(folded[i]->partial, partial_index(chunk), results[i], partial_type(*folded[i]), mask_);
+        for (std::size_t i = 0; i < folded.size(); ++i)
+          b_.store(folded[i]->partial, partial_index(chunk), results[i], partial_type(*folded[i]), mask_);
       });
     });
   }
@@ -484,15 +492,16 @@ class Rows {
     rows(false, [&] {
       Registers initial;
       for (const Reduction& r : reductions_) initial.push_back(b_.constant(partial_type(r), r.identity));
-      const Registers results =
-          b_.for_loop("chunk", 0, ceildiv(chunked_->extent, chunk_), 1, LoopKind::serial, initial, [&](const Dim& chunk, std::span<const RegisterId> sums) {
-            Registers next;
-            for (std::size_t i = 0; i < reductions_.size(); ++i) {
-              const RegisterId part = b_.load(reductions_[i].partial, partial_index(chunk), partial_type(reductions_[i]), mask_);
-              next.push_back(combine(reductions_[i], sums[i], part));
-            }
-            return next;
-          });
+      const Registers results = b_.for_loop("chunk", 0, ceildiv(chunked_->extent, chunk_), 1, LoopKind::serial, initial,
+                                            [&](const Dim& chunk, std::span<const RegisterId> sums) {
+                                              Registers next;
+                                              for (std::size_t i = 0; i < reductions_.size(); ++i) {
+                                                const RegisterId part = b_.load(reductions_[i].partial, partial_index(chunk),
+                                                                                partial_type(reductions_[i]), mask_);
+                                                next.push_back(combine(reductions_[i], sums[i], part));
+                                              }
+                                              return next;
+                                            });
       for (std::size_t i = 0; i < reductions_.size(); ++i)
         reduced_.emplace_back(reductions_[i].leaf, b_.convert(results[i], graph_.type(reductions_[i].value).dtype));
       Expressions expressions = block();
@@ -509,7 +518,9 @@ class Rows {
     return {chunk, at_.back().second};
   }
 
-  RegisterType partial_type(const Reduction& reduction) const { return inner_ ? RegisterType{reduction.accumulator} : accumulator_type(reduction, columns_); }
+  RegisterType partial_type(const Reduction& reduction) const {
+    return inner_ ? RegisterType{reduction.accumulator} : accumulator_type(reduction, columns_);
+  }
 
   Lowering& lowering_;
   ir::KernelBuilder& b_;
@@ -517,16 +528,16 @@ class Rows {
 
   Dims full_dims_, row_index_, full_index_;
   std::vector<bool> reduced_dims_;
-  std::vector<Axis> axes_;                   // in the order of the full shape; group 1: reduced
+  std::vector<Axis> axes_;  // in the order of the full shape; group 1: reduced
   std::vector<Reduction> reductions_;
   std::vector<Output> outputs_;
   int levels_ = 0;
 
   const Axis* vector_ = nullptr;
-  bool inner_ = false;                       // the vector axis is reduced
+  bool inner_ = false;  // the vector axis is reduced
   int lanes_ = 1;
-  std::vector<const Axis*> row_axes_, reduced_axes_;   // without the vector axis
-  const Axis* chunked_ = nullptr;            // the outermost reduced axis
+  std::vector<const Axis*> row_axes_, reduced_axes_;  // without the vector axis
+  const Axis* chunked_ = nullptr;                     // the outermost reduced axis
   Dim chunk_;
   bool two_stages_ = false, parallel_ = false;
 
@@ -534,7 +545,7 @@ class Rows {
   At at_;
   int columns_ = 1;
   ir::Mask mask_;
-  std::vector<std::pair<ScalarId, RegisterId>> reduced_;   // results of reductions in scope
+  std::vector<std::pair<ScalarId, RegisterId>> reduced_;  // results of reductions in scope
 };
 
 }  // namespace

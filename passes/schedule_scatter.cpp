@@ -1,8 +1,8 @@
 // Scatter kernels: one scatter_add with anything elementwise before and after.
 //
-// Three nests: zeros; the updates, added where their index says, in the order in which the reference adds them; the epilogue. Updates of one destination meet in one
-// parallel iteration, because only the dims beside the scattered axis are cut: results do not depend on the number of threads. Without an epilogue the sums
-// are made in the output itself.
+// Three nests: zeros; the updates, added where their index says, in the order in which the reference adds them; the epilogue. Updates of
+// one destination meet in one parallel iteration, because only the dims beside the scattered axis are cut: results do not depend on the
+// number of threads. Without an epilogue the sums are made in the output itself.
 #include <algorithm>
 #include <array>
 
@@ -38,7 +38,9 @@ class Scatter {
   }
 
  private:
-  [[noreturn]] void unfit(const std::string& why) const { throw InternalError(fmt::format("lowering: scatter kernel @{}: {}", graph_.name, why)); }
+  [[noreturn]] void unfit(const std::string& why) const {
+    throw InternalError(fmt::format("lowering: scatter kernel @{}: {}", graph_.name, why));
+  }
 
   static Dims index_of(const std::vector<Axis>& axes) {
     Dims index;
@@ -61,7 +63,8 @@ class Scatter {
     for (const Dim& extent : which_dims) which_.push_back(lowering_.axis("n", extent));
     Dims from;
     for (std::size_t d = 0; d < axes_.size(); ++d) {
-      if (d != axis_) from.push_back(axes_[d].symbol);
+      if (d != axis_)
+        from.push_back(axes_[d].symbol);
       else
         for (const Axis& axis : which_) from.push_back(axis.symbol);
     }
@@ -70,7 +73,8 @@ class Scatter {
     at_ = clamped(lowering_.scalars.value(node_->operands[0], index_of(which_)));
     leaf_ = lowering_.scalars.value(value_, index_of(axes_));
     for (std::uint32_t i = 0; i < graph_.results.size(); ++i) {
-      if (graph_.type(graph_.results[i]).dims != graph_.type(value_).dims) unfit(fmt::format("result {} has another shape than the scatter_add", i));
+      if (graph_.type(graph_.results[i]).dims != graph_.type(value_).dims)
+        unfit(fmt::format("result {} has another shape than the scatter_add", i));
       stores_.push_back({i, lowering_.scalars.value(graph_.results[i], index_of(axes_)), index_of(axes_)});
     }
   }
@@ -90,7 +94,8 @@ class Scatter {
     in_output_ = stores_.size() == 1 && stores_[0].value == leaf_ && accumulator_ == dtype_;
     sums_ = in_output_ ? lowering_.output_buffer(0)
                        : b_.buffer("sums", accumulator_, graph_.type(value_).dims, ir::Buffer::Role::scratch, {}, 64);
-    const std::int64_t bytes = typical(ir::product(graph_.type(value_).dims)) + 2 * typical(ir::product(graph_.type(node_->operands[1]).dims));
+    const std::int64_t bytes =
+        typical(ir::product(graph_.type(value_).dims)) + 2 * typical(ir::product(graph_.type(node_->operands[1]).dims));
     b_.work(bytes * static_cast<std::int64_t>(size_of(accumulator_)));
   }
 
@@ -115,7 +120,8 @@ class Scatter {
       const Dim extent = axes_.back().extent, whole = floordiv(extent, lanes) * lanes;
       const LoopKind kind = outer.empty() && parallel ? LoopKind::parallel : LoopKind::serial;
       if (!whole.is_constant(0)) b_.for_loop(axes_.back().name, 0, whole, lanes, kind, [&](const Dim& j) { strip(j, lanes, false); });
-      if (!(whole == extent)) b_.for_loop(axes_.back().name, whole, extent, lanes, LoopKind::serial, [&](const Dim& j) { strip(j, lanes, true); });
+      if (!(whole == extent))
+        b_.for_loop(axes_.back().name, whole, extent, lanes, LoopKind::serial, [&](const Dim& j) { strip(j, lanes, true); });
     });
   }
 
@@ -162,7 +168,7 @@ class Scatter {
   ir::ValueId value_ = ir::none;
   DType dtype_{}, accumulator_{};
   std::size_t axis_ = 0;
-  std::vector<Axis> axes_, which_;   // of the result; of the indices
+  std::vector<Axis> axes_, which_;  // of the result; of the indices
   ScalarId update_ = 0, at_ = 0, leaf_ = 0;
   std::vector<Store> stores_;
   bool in_output_ = false;

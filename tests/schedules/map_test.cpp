@@ -1,6 +1,7 @@
 // Map kernels: shapes, broadcasts, shape ops, dtypes.
 #include <gtest/gtest.h>
 
+#include "passes/plan_in_place.h"
 #include "support.h"
 
 namespace kiln::test {
@@ -12,7 +13,8 @@ TEST(Map, ElementwiseOverManySizes) {
 graph @main(%x: f32[n], %y: f32[n]) -> (%r, %s) {
   %r = add %x, %y : f32[n]
   %s = multiply %r, %x : f32[n]
-})", {{"n", n}});
+})",
+          {{"n", n}});
 }
 
 TEST(Map, BroadcastsAndStrides) {
@@ -28,7 +30,8 @@ graph @main(%x: f32[m, n], %row: f32[n], %column: f32[m], %scalar: f32[], %t: f3
   %g = subtract %f, %c : f32[m, n]
   %r = maximum %g, %d : f32[m, n]
   %u = transpose %t {permutation = [1, 0]} : f32[m, n]
-})", {{"m", m}, {"n", n}});
+})",
+          {{"m", m}, {"n", n}});
 }
 
 TEST(Map, TransposeAlone) {
@@ -36,7 +39,8 @@ TEST(Map, TransposeAlone) {
     check(R"(
 graph @main(%x: f64[b, m, n]) -> (%r) {
   %r = transpose %x {permutation = [0, 2, 1]} : f64[b, n, m]
-})", {{"b", 2}, {"m", m}, {"n", n}});
+})",
+          {{"b", 2}, {"m", m}, {"n", n}});
 }
 
 TEST(Map, Reshapes) {
@@ -45,7 +49,8 @@ graph @main(%x: f32[b, 6, 4], %y: f32[24*b]) -> (%r) {
   %f = reshape %x {dims = [24*b]} : f32[24*b]
   %s = add %f, %y : f32[24*b]
   %r = reshape %s {dims = [b, 3, 8]} : f32[b, 3, 8]
-})", {{"b", 5}});
+})",
+        {{"b", 5}});
   check(R"(
 graph @main(%x: f32[6, 4], %bias: f32[8]) -> (%r, %s) {
   %f = reshape %x {dims = [3, 8]} : f32[3, 8]
@@ -63,7 +68,8 @@ graph @main(%x: f32[n, 9], %y: f32[n, 9], %zero: f32[]) -> (%r) {
   %s = slice %c {starts = [0, 1], limits = [n, 17], strides = [1, 3]} : f32[n, 6]
   %p = pad %s, %zero {low = [2, 1], high = [0, 3], interior = [0, 1]} : f32[n + 2, 15]
   %r = reverse %p {dimensions = [1]} : f32[n + 2, 15]
-})", {{"n", n}});
+})",
+          {{"n", n}});
 }
 
 TEST(Map, GathersPickAVectorAxis) {
@@ -71,11 +77,13 @@ TEST(Map, GathersPickAVectorAxis) {
 graph @main(%table: f32[30, 20], %ids: i32[n]) -> (%r) {
   %t = take %table, %ids {axis = 0} : f32[n, 20]
   %r = negate %t : f32[n, 20]
-})", {{"n", 9}}, {0, -5, 40});
+})",
+        {{"n", 9}}, {0, -5, 40});
   check(R"(
 graph @main(%table: f32[30], %ids: i64[n]) -> (%r) {
   %r = take %table, %ids {axis = 0} : f32[n]
-})", {{"n", 19}}, {0, -5, 40});
+})",
+        {{"n", 19}}, {0, -5, 40});
 }
 
 TEST(Map, DtypesShareOneVectorLoop) {
@@ -88,18 +96,23 @@ graph @main(%x: f32[n], %k: f64[n], %b: bool[n], %i: i64[n]) -> (%r, %s, %m) {
   %r = select %b, %e, %j : f64[n]
   %s = convert %r {dtype = f32} : f32[n]
   %m = compare %k, %d {direction = "lt"} : bool[n]
-})", {{"n", n}});
+})",
+          {{"n", n}});
     for (const std::string type : {"bool", "u8"})
       check("graph @main(%x: " + type + "[n], %y: " + type + "[n]) -> (%r) {\n  %r = logical_xor %x, %y : " + type + "[n]\n}", {{"n", n}});
     for (const std::string type : {"i8", "u16", "i32", "u64", "f16", "bf16"})
-      check("graph @main(%x: " + type + "[n], %y: " + type + "[n]) -> (%r) {\n  %s = multiply %x, %y : " + type + "[n]\n  %r = add %s, %x : " +
-                type + "[n]\n}", {{"n", n}});
+      check("graph @main(%x: " + type + "[n], %y: " + type + "[n]) -> (%r) {\n  %s = multiply %x, %y : " + type +
+                "[n]\n  %r = add %s, %x : " + type + "[n]\n}",
+            {{"n", n}});
   }
 }
 
 TEST(Map, ScalarsAndIotas) {
   check("graph @main(%x: f32[], %y: f32[]) -> (%r) {\n  %r = divide %x, %y : f32[]\n}");
-  check("graph @main(%x: f32[n, 5]) -> (%r) {\n  %i = iota {dtype = f32, dims = [n, 5], dim = 1} : f32[n, 5]\n  %r = add %i, %x : f32[n, 5]\n}", {{"n", 3}});
+  check(
+      "graph @main(%x: f32[n, 5]) -> (%r) {\n  %i = iota {dtype = f32, dims = [n, 5], dim = 1} : f32[n, 5]\n  %r = add %i, %x : f32[n, "
+      "5]\n}",
+      {{"n", 3}});
 }
 
 TEST(Map, OutputMayShareMemoryWithAnInputReadAtItsOwnIndex) {
@@ -115,6 +128,7 @@ graph @main(%w: f32[n], %g: f32[n], %rate: f32[]) -> (%r) {
     const std::vector<Array> inputs = random_inputs(module, symbols, {});
     const ir::Kernel kernel = passes::lower_kernel(module, module.main, v4());
     EXPECT_TRUE(identical(run(kernel, module, inputs, symbols).at(0), run_in_place(kernel, module, inputs, symbols, 0)));
+    EXPECT_TRUE(passes::may_overwrite(kernel, 0, 3)) << ir::print(kernel);
   }
 }
 

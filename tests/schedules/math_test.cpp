@@ -59,7 +59,8 @@ double ulps(T actual, long double exact) {
   int exponent = 0;
   std::frexp(static_cast<long double>(rounded), &exponent);
   exponent = std::max(exponent, std::numeric_limits<T>::min_exponent);
-  return static_cast<double>(std::abs(static_cast<long double>(actual) - exact) / std::ldexp(1.0L, exponent - std::numeric_limits<T>::digits));
+  return static_cast<double>(std::abs(static_cast<long double>(actual) - exact) /
+                             std::ldexp(1.0L, exponent - std::numeric_limits<T>::digits));
 }
 
 struct Range {
@@ -121,9 +122,33 @@ TEST(Math, OneOperandInF64) { sweep_all<double>(2); }
 template <class T>
 void sweep_two(const char* name, LoopOp op, long double (*exact)(long double, long double), double bound) {
   const T infinity = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
-  std::vector<T> grid{T(0), T(-0.0), T(1), T(-1), infinity, -infinity, nan, T(2), T(-2), T(3), T(-3), T(0.5), T(-0.5), T(0.3), T(-7.25), T(1e10),
-                      T(-1e10), T(1 + 1e-6), T(1 - 1e-6), std::numeric_limits<T>::max(), std::numeric_limits<T>::min(),
-                      std::numeric_limits<T>::denorm_min(), T(1e-20), T(100), T(-101), T(16777217), T(3e15)};
+  std::vector<T> grid{T(0),
+                      T(-0.0),
+                      T(1),
+                      T(-1),
+                      infinity,
+                      -infinity,
+                      nan,
+                      T(2),
+                      T(-2),
+                      T(3),
+                      T(-3),
+                      T(0.5),
+                      T(-0.5),
+                      T(0.3),
+                      T(-7.25),
+                      T(1e10),
+                      T(-1e10),
+                      T(1 + 1e-6),
+                      T(1 - 1e-6),
+                      std::numeric_limits<T>::max(),
+                      std::numeric_limits<T>::min(),
+                      std::numeric_limits<T>::denorm_min(),
+                      T(1e-20),
+                      T(100),
+                      T(-101),
+                      T(16777217),
+                      T(3e15)};
   std::vector<T> x, y;
   for (const T a : grid)
     for (const T b : grid) {
@@ -146,7 +171,8 @@ void sweep_two(const char* name, LoopOp op, long double (*exact)(long double, lo
     const double error = ulps(z[i], e);
     worst = std::max(worst, error);
     ASSERT_LE(error, bound) << fmt::format("{}({}, {}) = {}, exactly {}", name, x[i], y[i], z[i], static_cast<double>(e));
-    ASSERT_TRUE(z[i] != 0 || std::signbit(z[i]) == std::signbit(static_cast<T>(e))) << fmt::format("{}({}, {}) = {}", name, x[i], y[i], z[i]);
+    ASSERT_TRUE(z[i] != 0 || std::signbit(z[i]) == std::signbit(static_cast<T>(e)))
+        << fmt::format("{}({}, {}) = {}", name, x[i], y[i], z[i]);
   }
   std::printf("  %-10s %s  %.3f ulp\n", name, std::string(name_of(dtype_of<T>())).c_str(), worst);
 }

@@ -7,7 +7,7 @@
 namespace kiln::test {
 namespace {
 
-constexpr double sums = 2e-5;   // of some thousand terms around 1, folded in another order
+constexpr double sums = 2e-5;  // of some thousand terms around 1, folded in another order
 
 TEST(Reduction, InnerOverManySizes) {
   for (const auto& [m, n] : {std::pair{0, 5}, {5, 0}, {1, 1}, {3, 10}, {7, 64}, {4, 100}, {2, 1000}, {300, 65}})
@@ -15,7 +15,8 @@ TEST(Reduction, InnerOverManySizes) {
 graph @main(%x: f32[m, n]) -> (%s, %h) {
   %s = reduce %x {combiner = "add", dimensions = [1]} : f32[m]
   %h = reduce %x {combiner = "maximum", dimensions = [1]} : f32[m]
-})", {{"m", m}, {"n", n}}, {sums});
+})",
+          {{"m", m}, {"n", n}}, {sums});
 }
 
 TEST(Reduction, OuterOverManySizes) {
@@ -24,7 +25,8 @@ TEST(Reduction, OuterOverManySizes) {
 graph @main(%x: f32[m, n], %w: f32[n]) -> (%s, %p) {
   %s = reduce %x {combiner = "add", dimensions = [0]} : f32[n]
   %p = subtract %w, %s : f32[n]
-})", {{"m", m}, {"n", n}}, {2e-5});
+})",
+          {{"m", m}, {"n", n}}, {2e-5});
 }
 
 TEST(Reduction, FullInTwoStages) {
@@ -38,7 +40,8 @@ graph @main(%p: f32[m, n], %y: f32[m, n], %row: f32[n]) -> (%d, %loss, %weighted
   %t = multiply %d, %b : f32[m, n]
   %sum = reduce %t {combiner = "add", dimensions = [0, 1]} : f32[]
   %weighted = negate %sum : f32[]
-})", {{"m", m}, {"n", n}}, {1e-4});
+})",
+          {{"m", m}, {"n", n}}, {1e-4});
 }
 
 TEST(Reduction, MiddleAndSeveralDims) {
@@ -56,11 +59,14 @@ TEST(Reduction, CombinersAndDtypes) {
   for (const char* type : {"f32", "f64", "i32", "i64", "u8", "f16"})
     for (const char* combiner : {"add", "multiply", "maximum", "minimum"})
       check(fmt::format("graph @main(%x: {0}[m, n]) -> (%r, %s) {{\n  %r = reduce %x {{combiner = \"{1}\", dimensions = [1]}} : {0}[m]\n"
-                        "  %s = reduce %x {{combiner = \"{1}\", dimensions = [1]}} : {0}[m]\n}}", type, combiner),
+                        "  %s = reduce %x {{combiner = \"{1}\", dimensions = [1]}} : {0}[m]\n}}",
+                        type, combiner),
             {{"m", 3}, {"n", 21}}, {type[0] == 'f' && type[1] == '1' ? 1e-2 : 1e-5, 0.5, 2});
   for (const char* combiner : {"and", "or"})
     check(fmt::format("graph @main(%x: bool[m, n]) -> (%r, %s) {{\n  %r = reduce %x {{combiner = \"{0}\", dimensions = [1]}} : bool[m]\n"
-                      "  %s = reduce %x {{combiner = \"{0}\", dimensions = [1]}} : bool[m]\n}}", combiner), {{"m", 5}, {"n", 150}});
+                      "  %s = reduce %x {{combiner = \"{0}\", dimensions = [1]}} : bool[m]\n}}",
+                      combiner),
+          {{"m", 5}, {"n", 150}});
 }
 
 const char* const softmax = R"(
@@ -76,8 +82,7 @@ graph @main(%x: f32[m, n]) -> (%o, %l) {
 })";
 
 TEST(Row, Softmax) {
-  for (const auto& [m, n] : {std::pair{1, 1}, {5, 10}, {3, 64}, {40, 100}, {2, 1000}, {0, 4}})
-    check(softmax, {{"m", m}, {"n", n}}, {1e-6});
+  for (const auto& [m, n] : {std::pair{1, 1}, {5, 10}, {3, 64}, {40, 100}, {2, 1000}, {0, 4}}) check(softmax, {{"m", m}, {"n", n}}, {1e-6});
 }
 
 TEST(Row, SoftmaxKeepsItsExponentialsInTheOutput) {
@@ -108,7 +113,8 @@ graph @main(%x: f32[m, n], %gain: f32[n], %count: f32[]) -> (%o, %mean, %varianc
   %z = multiply %c, %ib : f32[m, n]
   %gb = broadcast_in_dim %gain {dims = [m, n], positions = [1]} : f32[m, n]
   %o = multiply %z, %gb : f32[m, n]
-})", {{"m", m}, {"n", n}}, {2e-5, 1, 2});
+})",
+          {{"m", m}, {"n", n}}, {2e-5, 1, 2});
 }
 
 TEST(Row, BatchNormFoldsTheOuterDim) {
@@ -122,7 +128,8 @@ graph @main(%x: f32[m, n]) -> (%o) {
   %v = reduce %q {combiner = "add", dimensions = [0]} : f32[n]
   %vb = broadcast_in_dim %v {dims = [m, n], positions = [1]} : f32[m, n]
   %o = divide %c, %vb : f32[m, n]
-})", {{"m", m}, {"n", n}}, {1e-4, 1, 2});
+})",
+          {{"m", m}, {"n", n}}, {1e-4, 1, 2});
 }
 
 TEST(Row, CrossEntropyAndItsGradient) {
@@ -142,7 +149,8 @@ graph @main(%x: f32[m, n], %y: f32[m, n]) -> (%g, %loss) {
   %lp = subtract %c, %lb : f32[m, n]
   %t = multiply %lp, %y : f32[m, n]
   %loss = reduce %t {combiner = "add", dimensions = [1]} : f32[m]
-})", {{"m", m}, {"n", n}}, {1e-5, 0, 2});
+})",
+          {{"m", m}, {"n", n}}, {1e-5, 0, 2});
 }
 
 TEST(Row, KeptDims) {
@@ -152,7 +160,8 @@ graph @main(%x: f32[m, n]) -> (%o, %k) {
   %k = broadcast_in_dim %s {dims = [m, 1], positions = [0]} : f32[m, 1]
   %b = broadcast_in_dim %k {dims = [m, n], positions = [0, 1]} : f32[m, n]
   %o = subtract %x, %b : f32[m, n]
-})", {{"m", 4}, {"n", 30}}, {1e-5});
+})",
+        {{"m", 4}, {"n", 30}}, {1e-5});
 }
 
 TEST(Row, ASingleLongRow) {
@@ -161,7 +170,8 @@ graph @main(%x: f32[n]) -> (%o) {
   %s = reduce %x {combiner = "maximum", dimensions = [0]} : f32[]
   %b = broadcast_in_dim %s {dims = [n]} : f32[n]
   %o = subtract %x, %b : f32[n]
-})", {{"n", 20000}});
+})",
+        {{"n", 20000}});
 }
 
 TEST(Row, ReductionsOfDifferentDimsAreAnInternalError) {

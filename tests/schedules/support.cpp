@@ -68,8 +68,10 @@ std::vector<Array> random_inputs(const ir::Module& module, const Symbols& symbol
     Array values(DType::f64, shape_of(type.dims, symbols));
     for (double& v : values.mutable_data<double>()) {
       v = options.low + (options.high - options.low) * random.next();
-      if (type.dtype == DType::boolean) v = v > (options.low + options.high) / 2;
-      else if (!is_floating(type.dtype)) v = std::floor(v);
+      if (type.dtype == DType::boolean)
+        v = v > (options.low + options.high) / 2;
+      else if (!is_floating(type.dtype))
+        v = std::floor(v);
     }
     inputs.push_back(values.convert(type.dtype));
   }
@@ -91,13 +93,16 @@ void run_on(const ir::Kernel& kernel, std::vector<ir::BoundBuffer> buffers, cons
     std::memset(scratch.back().get(), 0xCD, bytes);
     buffers.push_back({scratch.back().get()});
   }
-  if (reversed) ir::interpret_reversed(kernel, buffers, arguments);
-  else ir::interpret(kernel, buffers, arguments);
+  if (reversed)
+    ir::interpret_reversed(kernel, buffers, arguments);
+  else
+    ir::interpret(kernel, buffers, arguments);
 }
 
 }  // namespace
 
-std::vector<Array> run(const ir::Kernel& kernel, const ir::Module& module, const std::vector<Array>& inputs, const Symbols& symbols, bool reversed) {
+std::vector<Array> run(const ir::Kernel& kernel, const ir::Module& module, const std::vector<Array>& inputs, const Symbols& symbols,
+                       bool reversed) {
   std::vector<Array> results;
   for (const ir::ValueId result : module.main_graph().results) {
     const ir::Type& type = module.main_graph().type(result);
@@ -113,7 +118,8 @@ std::vector<Array> run(const ir::Kernel& kernel, const ir::Module& module, const
   return results;
 }
 
-Array run_in_place(const ir::Kernel& kernel, const ir::Module& module, std::vector<Array> inputs, const Symbols& symbols, std::size_t shared) {
+Array run_in_place(const ir::Kernel& kernel, const ir::Module& module, std::vector<Array> inputs, const Symbols& symbols,
+                   std::size_t shared) {
   EXPECT_EQ(module.main_graph().results.size(), 1u);
   std::vector<ir::BoundBuffer> buffers;
   for (Array& input : inputs) buffers.push_back({input.mutable_raw()});
