@@ -166,12 +166,11 @@ void* Array::mutable_raw() {
   return const_cast<void*>(data_);
 }
 
-void Array::check_dtype(DType wanted) const {
-  if (wanted != dtype_)
-    throw Error(
-        ErrorCode::dtype_mismatch,
-        "elements are read as " + std::string(name_of(wanted)) + ", but the array is " + std::string(name_of(dtype_)) + to_string(shape_),
-        {}, "use the C++ type of " + std::string(name_of(dtype_)) + ", or convert(" + std::string(name_of(wanted)) + ") first");
+void detail::check_element(DType wanted, DType dtype, const Shape& shape) {
+  if (wanted == dtype) return;
+  throw Error(ErrorCode::dtype_mismatch,
+              "elements are read as " + std::string(name_of(wanted)) + ", but the array is " + std::string(name_of(dtype)) + to_string(shape),
+              {}, "use the C++ type of " + std::string(name_of(dtype)) + ", or convert(" + std::string(name_of(wanted)) + ") first");
 }
 
 std::int64_t Array::checked_offset(std::span<const std::int64_t> index) const {

@@ -7,6 +7,7 @@
 
 #include "kiln/abi.h"
 #include "kiln/array.h"
+#include "kiln/custom_function.h"
 
 namespace kiln::runtime {
 
@@ -56,6 +57,20 @@ struct DimCheck {
   std::int32_t left = 0, right = 0, check = 0;
 };
 
+/// What goes into a custom call or comes out of it.
+struct ValueSpec {
+  DType dtype = DType::f32;
+  std::vector<DimSpec> dims;
+};
+
+/// A call of a user's function. Generated code reports its index.
+struct CustomCallSpec {
+  std::string name;
+  std::vector<ValueSpec> inputs, results;
+  Location where;
+  CustomFunction function;  ///< found by name when the program is made ready to run; no part of its description
+};
+
 /// A compiled program: immutable after construction, shared by all runs.
 struct Program {
   std::vector<PortSpec> inputs, outputs;
@@ -63,6 +78,7 @@ struct Program {
   std::vector<VariableSpec> variables;
   std::vector<CheckSpec> checks;
   std::vector<DimCheck> dim_checks;
+  std::vector<CustomCallSpec> custom_calls;
   std::vector<Array> constants;
   std::vector<std::int32_t> input_feeds;    ///< of each input: which feed of the request it is
   std::vector<std::int32_t> fetch_outputs;  ///< of each fetch of the request: which output it is, or -1 for an operation

@@ -142,16 +142,22 @@ void exchange_location(Stream& s, L& location) {
   s.value(location.column);
 }
 
+/// The type of a port or value: dtype and dims.
+template <class Stream, class Typed>
+void exchange_type(Stream& s, Typed& typed) {
+  s.value(typed.dtype);
+  s.list(typed.dims, [](Stream& s, auto& dim) {
+    s.value(dim.kind);
+    s.value(dim.value);
+    s.text(dim.text);
+  });
+}
+
 template <class Stream, class Ports>
 void exchange_ports(Stream& s, Ports& ports) {
   s.list(ports, [](Stream& s, auto& port) {
     s.text(port.name);
-    s.value(port.dtype);
-    s.list(port.dims, [](Stream& s, auto& dim) {
-      s.value(dim.kind);
-      s.value(dim.value);
-      s.text(dim.text);
-    });
+    exchange_type(s, port);
     exchange_location(s, port.where);
   });
 }
@@ -187,6 +193,12 @@ void exchange(Stream& s, P& program) {
     s.value(check.right);
     s.value(check.check);
   });
+  s.list(program.custom_calls, [](Stream& s, auto& call) {
+    s.text(call.name);
+    s.list(call.inputs, [](Stream& s, auto& value) { exchange_type(s, value); });
+    s.list(call.results, [](Stream& s, auto& value) { exchange_type(s, value); });
+    exchange_location(s, call.where);
+  });
   s.list(program.constants, [](Stream& s, auto& constant) { s.array(constant); });
   s.list(program.input_feeds, [](Stream& s, auto& feed) { s.value(feed); });
   s.list(program.fetch_outputs, [](Stream& s, auto& output) { s.value(output); });
@@ -202,18 +214,21 @@ void validate(const Program& program, const Reader& reader) {
   const auto check_dtype = [&](DType dtype) {
     if (static_cast<int>(dtype) >= dtype_count) reader.fail("a dtype does not exist");
   };
-  for (const auto* ports : {&program.inputs, &program.outputs}) {
-    for (const PortSpec& port : *ports) {
-      check_dtype(port.dtype);
-      for (const DimSpec& dim : port.dims) {
-        if (dim.kind > DimSpec::Kind::expression) reader.fail("a kind of dimension does not exist");
-        const bool valid = dim.kind == DimSpec::Kind::constant
-                               ? dim.value >= 0
-                               : in_range(dim.value, dim.kind == DimSpec::Kind::symbol ? program.symbols.size() : values);
-        if (!valid) reader.fail("a dimension of '" + port.name + "' refers to nothing");
-      }
+  const auto check_type = [&](const auto& typed, const std::string& name) {
+    check_dtype(typed.dtype);
+    for (const DimSpec& dim : typed.dims) {
+      if (dim.kind > DimSpec::Kind::expression) reader.fail("a kind of dimension does not exist");
+      const bool valid = dim.kind == DimSpec::Kind::constant
+                             ? dim.value >= 0
+                             : in_range(dim.value, dim.kind == DimSpec::Kind::symbol ? program.symbols.size() : values);
+      if (!valid) reader.fail("a dimension of '" + name + "' refers to nothing");
     }
-  }
+  };
+  for (const auto* ports : {&program.inputs, &program.outputs})
+    for (const PortSpec& port : *ports) check_type(port, port.name);
+  for (const CustomCallSpec& call : program.custom_calls)
+    for (const auto* list : {&call.inputs, &call.results})
+      for (const ValueSpec& value : *list) check_type(value, call.name);
   for (const VariableSpec& variable : program.variables) check_dtype(variable.dtype);
   for (const CheckSpec& check : program.checks)
     if (check.code > ErrorCode::poisoned) reader.fail("an error code does not exist");

@@ -141,11 +141,6 @@ void check_extents(const Program& program, const Strided<ArrayView>& feeds, cons
   }
 }
 
-std::int64_t extent_of(const DimSpec& dim, const Frame& frame) {
-  if (dim.kind == DimSpec::Kind::constant) return dim.value;
-  return (dim.kind == DimSpec::Kind::symbol ? frame.symbols : frame.values)[static_cast<std::size_t>(dim.value)];
-}
-
 bool overlaps(const void* a, std::size_t a_bytes, const void* b, std::size_t b_bytes) {
   const auto x = reinterpret_cast<std::uintptr_t>(a), y = reinterpret_cast<std::uintptr_t>(b);
   return x < y + b_bytes && y < x + a_bytes;
@@ -204,6 +199,11 @@ class RandomRestart {
 
 }  // namespace
 
+std::int64_t extent_of(const DimSpec& dim, const Frame& frame) {
+  if (dim.kind == DimSpec::Kind::constant) return dim.value;
+  return (dim.kind == DimSpec::Kind::symbol ? frame.symbols : frame.values)[static_cast<std::size_t>(dim.value)];
+}
+
 std::chrono::steady_clock::time_point StopRule::deadline_after(std::chrono::steady_clock::duration time) {
   const auto now = std::chrono::steady_clock::now();
   const auto longest = std::chrono::steady_clock::time_point::max() - now;
@@ -255,15 +255,17 @@ void SessionState::execute(const CachedProgram& cached, const Strided<ArrayView>
                 "this callable takes " + std::to_string(cached.feeds.size()) + " feeds and gives " + std::to_string(cached.fetch_count) +
                     " results, but " + std::to_string(feeds.size()) + " feeds and " + std::to_string(results.size()) + " results are given",
                 where);
+  refuse_in_custom_call(*this, where);
   const StopRule stop(options);
   FrameLease lease(*this);
   Frame& frame = *lease.frame;
+  CustomCalls functions(*this, program, frame);
 
   bind_feeds(program, feeds, frame, where);
   frame.values.assign(static_cast<std::size_t>(std::max(program.plan_values, 1)), 0);
   if (program.plan != nullptr) {
     const std::int32_t status = program.plan(program.self, frame.symbols.data(), frame.values.data());
-    if (status != KILN_OK) fail(program, status, 0, options, where);
+    if (status != KILN_OK) fail(program, status, 0, functions, options, where);
   }
   check_extents(program, feeds, frame, where);
 
@@ -302,13 +304,17 @@ void SessionState::execute(const CachedProgram& cached, const Strided<ArrayView>
     call.poll = StopRule::hook;
     call.poll_context = const_cast<StopRule*>(&stop);
   }
+  if (!program.custom_calls.empty()) {
+    call.custom_call = CustomCalls::hook;
+    call.custom_call_context = &functions;
+  }
   call.program = program.self;
 
   {
     RunLockGuard guard(run_lock_, cached.access, [&] { return stop.poll(); });
-    if (guard.status() != KILN_OK) fail(program, guard.status(), 0, options, where);
+    if (guard.status() != KILN_OK) fail(program, guard.status(), 0, functions, options, where);
     if (stop.any()) {
-      if (const std::int32_t status = stop.poll(); status != KILN_OK) fail(program, status, 0, options, where);
+      if (const std::int32_t status = stop.poll(); status != KILN_OK) fail(program, status, 0, functions, options, where);
     }
     for (std::size_t v = 0; v < cached.slots.size(); ++v) {
       VariableSlot& slot = *cached.slots[v];
@@ -325,7 +331,7 @@ void SessionState::execute(const CachedProgram& cached, const Strided<ArrayView>
     // The initializer draws from the start of the random sequence; what it found comes back should it fail.
     RandomRestart restart(random, options_.seed);
     const std::int32_t status = program.entry(&call);
-    if (status != KILN_OK) fail(program, status, call.detail, options, where);
+    if (status != KILN_OK) fail(program, status, call.detail, functions, options, where);
     restart.keep();
     for (std::size_t v = 0; v < cached.slots.size(); ++v) {
       if (!program.variables[v].assigned) continue;
@@ -350,7 +356,8 @@ void SessionState::execute(const CachedProgram& cached, const Strided<ArrayView>
   }
 }
 
-void SessionState::fail(const Program& program, std::int32_t status, std::int64_t detail, const RunOptions& options, Location where) {
+void SessionState::fail(const Program& program, std::int32_t status, std::int64_t detail, const CustomCalls& functions,
+                        const RunOptions& options, Location where) {
   switch (status) {
     case KILN_CHECK_FAILED: {
       internal_check(detail >= 0 && static_cast<std::size_t>(detail) < program.checks.size(),
@@ -370,7 +377,7 @@ void SessionState::fail(const Program& program, std::int32_t status, std::int64_
     case KILN_OUT_OF_MEMORY:
       throw Error(ErrorCode::out_of_memory, "no memory for the tapes of a loop's gradient", where,
                   "a while_loop with max_trip_count keeps its tape in memory that is known before the run");
-    case KILN_CUSTOM_CALL: throw Error(ErrorCode::custom_call_failed, "custom call #" + std::to_string(detail) + " failed", where);
+    case KILN_CUSTOM_CALL: functions.fail(detail, where);
     case KILN_OVERFLOW:
       throw Error(ErrorCode::out_of_memory, "a size does not fit in 63 bits for the dimensions fed", where, "feed smaller arrays");
     default: throw InternalError("generated code returned status " + std::to_string(status));

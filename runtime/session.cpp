@@ -177,6 +177,7 @@ void SessionState::initialize(Location where) {
 }
 
 Array SessionState::value(const Key& variable, Location where) {
+  refuse_in_custom_call(*this, where);
   VariableSlot* slot;
   {
     std::lock_guard guard(compile_mutex_);
@@ -192,6 +193,7 @@ Array SessionState::value(const Key& variable, Location where) {
 }
 
 void SessionState::set_value(const Key& variable, const ArrayView& value, Location where) {
+  refuse_in_custom_call(*this, where);
   VariableSlot* slot;
   {
     std::lock_guard guard(compile_mutex_);
@@ -208,6 +210,7 @@ void SessionState::set_value(const Key& variable, const ArrayView& value, Locati
 }
 
 std::vector<VariableInfo> SessionState::variables(Location where) {
+  refuse_in_custom_call(*this, where);
   std::vector<VariableInfo> infos;
   std::vector<VariableSlot*> slots;
   {
@@ -220,6 +223,7 @@ std::vector<VariableInfo> SessionState::variables(Location where) {
 }
 
 void SessionState::save(const std::string& path, Location where) {
+  refuse_in_custom_call(*this, where);
   std::vector<VariableInfo> infos;
   std::vector<VariableSlot*> slots;
   {
@@ -243,6 +247,7 @@ void SessionState::save(const std::string& path, Location where) {
 }
 
 void SessionState::restore(const std::string& path, Location where) {
+  refuse_in_custom_call(*this, where);
   const std::map<std::string, Array> file = read_safetensors(path, where);
   std::vector<VariableInfo> infos;
   std::vector<VariableSlot*> slots;

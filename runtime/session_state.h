@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "kiln/session.h"
+#include "runtime/custom_call.h"
 #include "runtime/memory.h"
 #include "runtime/program.h"
 #include "runtime/program_source.h"
@@ -83,6 +84,9 @@ struct Frame {
   std::vector<std::int64_t> symbols, values;
 };
 
+/// What an extent is in the run of this frame, once its sizes are computed.
+std::int64_t extent_of(const DimSpec& dim, const Frame& frame);
+
 /// The hidden variables that initialize() sets to their start before it runs; null for those that the graph does not have.
 struct RandomState {
   VariableSlot* seed = nullptr;
@@ -136,7 +140,8 @@ class SessionState {
   std::vector<VariableSlot*> all_slots(std::vector<VariableInfo>& infos, Location where);
   void execute(const CachedProgram& cached, const Strided<ArrayView>& feeds, std::span<Array> results, const RunOptions& options,
                Location where, const RandomState& random);
-  [[noreturn]] void fail(const Program& program, std::int32_t status, std::int64_t detail, const RunOptions& options, Location where);
+  [[noreturn]] void fail(const Program& program, std::int32_t status, std::int64_t detail, const CustomCalls& functions,
+                         const RunOptions& options, Location where);
 
   std::shared_ptr<ProgramSource> source_;
   SessionOptions options_;

@@ -122,6 +122,7 @@ TestGraph::TestGraph() {
   with_batch(step);
   step.description.inputs = {x};
   step.description.variables = {{"w", f32, {3}, true, true, true, user_line(21)}, {"c", f32, {3}, false, true, false, user_line(22)}};
+  step.description.custom_calls = {{"scale", {}, {}, user_line(43), {}}};
   step.description.checks = {{ErrorCode::check_failed, "x must be finite", user_line(41), "look at the data"}};
   step.body = [this](kiln_call& call) -> std::int32_t {
     float* shadow = static_cast<float*>(call.shadows[0]);

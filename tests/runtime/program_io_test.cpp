@@ -21,6 +21,7 @@ Program sample() {
   p.variables = {{"w", f64, {4, 5}, true, true, true, testing::user_line(7)}};
   p.checks = {{ErrorCode::shape_mismatch, "must agree", testing::user_line(9), "make them agree"}};
   p.dim_checks = {{1, 2, 0}};
+  p.custom_calls = {{"f", {{f32, {testing::symbol_dim(0, "batch")}}}, {{i64, {}}, {f32, {testing::value_dim(2, "batch/2")}}}, testing::user_line(5), {}}};
   p.constants = {Array::from({1.f, 2.f}), Array(f32, {0, 3}), Array(true)};
   p.input_feeds = {1};
   p.fetch_outputs = {0, -1};
@@ -44,6 +45,11 @@ TEST(ProgramIo, RoundTrips) {
   EXPECT_EQ(p.variables[0].shape, (Shape{4, 5}));
   EXPECT_TRUE(p.variables[0].shadowed);
   EXPECT_EQ(p.checks[0].hint, "make them agree");
+  EXPECT_EQ(p.custom_calls[0].name, "f");
+  EXPECT_EQ(p.custom_calls[0].inputs[0].dims[0].text, "batch");
+  EXPECT_EQ(p.custom_calls[0].results[1].dims[0].value, 2);
+  EXPECT_EQ(to_string(p.custom_calls[0].where), "model.cpp:5");
+  EXPECT_FALSE(p.custom_calls[0].function);
   EXPECT_TRUE(identical(p.constants[0], sample().constants[0]));
   EXPECT_EQ(p.constants[1].shape(), (Shape{0, 3}));
   EXPECT_EQ(p.fetch_outputs, (std::vector<std::int32_t>{0, -1}));
@@ -57,6 +63,8 @@ TEST(ProgramIo, RefersToNothingThatIsNotThere) {
     return error_of(ErrorCode::corrupt_file, [&] { back(runtime::serialize(p)); });
   };
   const std::string start = "error: 'model.so' is damaged or not a compiled Kiln file: ";
+  EXPECT_EQ(message([](Program& p) { p.custom_calls[0].inputs[0].dims[0].value = 1; }), start + "a dimension of 'f' refers to nothing");
+  EXPECT_EQ(message([](Program& p) { p.custom_calls[0].results[1].dims[0].value = 3; }), start + "a dimension of 'f' refers to nothing");
   EXPECT_EQ(message([](Program& p) { p.inputs[0].dims[0].value = 1; }), start + "a dimension of 'x' refers to nothing");
   EXPECT_EQ(message([](Program& p) { p.inputs[0].dims[2].value = 3; }), start + "a dimension of 'x' refers to nothing");
   EXPECT_EQ(message([](Program& p) { p.dim_checks[0].right = -1; }), start + "a check of extents refers to nothing");

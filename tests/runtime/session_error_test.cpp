@@ -126,7 +126,8 @@ TEST_F(SessionErrors, ChecksHaveTheirOwnLine) {
   EXPECT_EQ(told(ErrorCode::check_failed, [&] { session.run("!step", {{"x", good}}); }),
             "model.cpp:41: error: x must be finite\n  hint: look at the data");
   test.step_status = KILN_CUSTOM_CALL;
-  EXPECT_EQ(told(ErrorCode::custom_call_failed, [&] { session.run("!step", {{"x", good}}); }), "test: error: custom call #0 failed");
+  EXPECT_EQ(told(ErrorCode::custom_call_failed, [&] { session.run("!step", {{"x", good}}); }), 
+            "model.cpp:43: error: the custom call \"scale\" failed: it returned an error");
   test.step_status = KILN_OVERFLOW;
   EXPECT_EQ(told(ErrorCode::out_of_memory, [&] { session.run("!step", {{"x", good}}); }),
             "test: error: a size does not fit in 63 bits for the dimensions fed\n  hint: feed smaller arrays");

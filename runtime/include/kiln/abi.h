@@ -46,6 +46,10 @@ typedef struct kiln_call {
   /* Non-zero result (KILN_CANCELLED, KILN_DEADLINE) stops the run; called between kernels and at loop back-edges, before any commit. Null: never. */
   int32_t (*poll)(void* poll_context);
   void* poll_context;
+  /* Calls the user's function `index` of the program: reads inputs, writes every element of outputs, which overlap with nothing. On a result
+     other than 0 the run ends with KILN_CUSTOM_CALL. Called before any commit. Null: there are no functions, every call fails. */
+  int32_t (*custom_call)(void* custom_call_context, int64_t index, const void* const* inputs, void* const* outputs);
+  void* custom_call_context;
   void* program;                 /* for interpreters: the program object */
   int64_t detail;
 } kiln_call;

@@ -1,4 +1,4 @@
-// Array: a dense row-major value in memory. ArrayView: the same without ownership.
+// Array: a dense row-major value in memory. ArrayView and MutableArrayView: the same without ownership.
 #pragma once
 
 #include <initializer_list>
@@ -28,11 +28,36 @@ class ArrayView {
   const void* raw() const { return data_; }
   std::int64_t size() const { return shape_.size(); }
   std::size_t bytes() const { return static_cast<std::size_t>(size()) * size_of(dtype_); }
+  /// Elements in row-major order; throws Error(dtype_mismatch) unless T is the array's dtype.
+  template <Element T>
+  std::span<const T> data() const;
 
  private:
   DType dtype_ = DType::f32;
   Shape shape_{0};
   const void* data_ = nullptr;
+};
+
+/// The same to write to. Its own constness says nothing of the elements', as with std::span.
+class MutableArrayView {
+ public:
+  MutableArrayView() = default;
+  MutableArrayView(DType dtype, Shape shape, void* data) : dtype_(dtype), shape_(std::move(shape)), data_(data) {}
+  operator ArrayView() const { return ArrayView(dtype_, shape_, data_); }
+
+  DType dtype() const { return dtype_; }
+  const Shape& shape() const { return shape_; }
+  void* raw() const { return data_; }
+  std::int64_t size() const { return shape_.size(); }
+  std::size_t bytes() const { return static_cast<std::size_t>(size()) * size_of(dtype_); }
+  /// Elements in row-major order; throws Error(dtype_mismatch) unless T is the array's dtype.
+  template <Element T>
+  std::span<T> data() const;
+
+ private:
+  DType dtype_ = DType::f32;
+  Shape shape_{0};
+  void* data_ = nullptr;
 };
 
 /// A dense row-major array that owns its memory (64-byte aligned). Copies share the memory until one of them is written through
@@ -101,7 +126,6 @@ class Array {
   Array convert(DType dtype) const;
 
  private:
-  void check_dtype(DType wanted) const;
   std::int64_t checked_offset(std::span<const std::int64_t> index) const;
 
   DType dtype_ = DType::f32;

@@ -3,6 +3,7 @@
 
 #include "kiln/abi.h"
 #include "kiln/array.h"
+#include "kiln/custom_function.h"
 #include "kiln/dtype.h"
 #include "kiln/error.h"
 #include "kiln/files.h"

@@ -6,6 +6,8 @@ namespace kiln {
 inline ArrayView::ArrayView(const Array& array) : dtype_(array.dtype()), shape_(array.shape()), data_(array.raw()) {}
 
 namespace detail {
+/// Throws Error(dtype_mismatch) unless elements of an array of `dtype` and `shape` may be seen as `wanted`.
+void check_element(DType wanted, DType dtype, const Shape& shape);
 /// Throws Error(shape_mismatch): `given` values for an array of shape `shape`.
 [[noreturn]] void throw_wrong_count(const Shape& shape, std::size_t given);
 /// Throws Error(shape_mismatch): row `row` of nested lists has `given` values, the first row has `expected`.
@@ -13,6 +15,18 @@ namespace detail {
 /// Throws Error(invalid_argument): item() of an array that does not have exactly one element.
 [[noreturn]] void throw_not_one_element(const Shape& shape);
 }  // namespace detail
+
+template <Element T>
+std::span<const T> ArrayView::data() const {
+  detail::check_element(dtype_of<T>(), dtype_, shape_);
+  return {static_cast<const T*>(data_), static_cast<std::size_t>(size())};
+}
+
+template <Element T>
+std::span<T> MutableArrayView::data() const {
+  detail::check_element(dtype_of<T>(), dtype_, shape_);
+  return {static_cast<T*>(data_), static_cast<std::size_t>(size())};
+}
 
 template <Element T>
 Array::Array(T value) : Array(dtype_of<T>(), Shape{}) {
@@ -53,26 +67,26 @@ Array Array::from(std::initializer_list<std::initializer_list<T>> values) {
 
 template <Element T>
 std::span<const T> Array::data() const {
-  check_dtype(dtype_of<T>());
+  detail::check_element(dtype_of<T>(), dtype_, shape_);
   return {static_cast<const T*>(data_), static_cast<std::size_t>(size_)};
 }
 
 template <Element T>
 std::span<T> Array::mutable_data() {
-  check_dtype(dtype_of<T>());
+  detail::check_element(dtype_of<T>(), dtype_, shape_);
   return {static_cast<T*>(mutable_raw()), static_cast<std::size_t>(size_)};
 }
 
 template <Element T>
 T Array::item() const {
-  check_dtype(dtype_of<T>());
+  detail::check_element(dtype_of<T>(), dtype_, shape_);
   if (size_ != 1) detail::throw_not_one_element(shape_);
   return *static_cast<const T*>(data_);
 }
 
 template <Element T>
 T Array::at(std::initializer_list<std::int64_t> index) const {
-  check_dtype(dtype_of<T>());
+  detail::check_element(dtype_of<T>(), dtype_, shape_);
   return static_cast<const T*>(data_)[checked_offset({index.begin(), index.size()})];
 }
 
