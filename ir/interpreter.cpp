@@ -144,7 +144,8 @@ class Symbols {
 
 class Interpreter {
  public:
-  Interpreter(const Module& module, const std::map<std::string, Array>& variables) : module_(module), variables_(variables) {}
+  Interpreter(const Module& module, const std::map<std::string, Array>& variables, const InterpretHooks& hooks)
+      : module_(module), variables_(variables), hooks_(hooks) {}
 
   RunResult run(const std::vector<Array>& inputs) {
     const Graph& main = module_.main_graph();
@@ -251,9 +252,15 @@ class Interpreter {
     ++frame.next;
   }
 
-  void finish(Frame& frame, Array result) {
+  void finish(Frame& frame, std::vector<Array> arrays) {
     std::vector<RuntimeValue> results;
-    results.push_back({std::move(result), {}, false});
+    for (Array& array : arrays) results.push_back({std::move(array), {}, false});
+    finish(frame, std::move(results));
+  }
+
+  void finish(Frame& frame, Array result) {
+    std::vector<Array> results;
+    results.push_back(std::move(result));
     finish(frame, std::move(results));
   }
 
@@ -292,6 +299,7 @@ class Interpreter {
       }
       case Op::tape_push: return push(frame, node);
       case Op::tape_pop: return pop(frame, node);
+      case Op::custom_call: return custom_call(frame, node);
       case Op::gradients: throw InternalError("gradients must be expanded before a module is interpreted");
       default: return evaluate_node(frame, node);
     }
@@ -311,10 +319,19 @@ class Interpreter {
       dtypes.push_back(type.dtype);
     }
     const Attributes attributes = symbols_.concrete(node.attributes);
-    std::vector<Array> arrays = entry.evaluate({node.op, arguments, attributes, shapes, dtypes});
-    std::vector<RuntimeValue> results;
-    for (Array& array : arrays) results.push_back({std::move(array), {}, false});
-    finish(frame, std::move(results));
+    finish(frame, entry.evaluate({node.op, arguments, attributes, shapes, dtypes}));
+  }
+
+  void custom_call(Frame& frame, const Node& node) {
+    if (!hooks_.custom_call)
+      throw Error(ErrorCode::unsupported, fmt::format("the function \"{}\" is not known here", node.attributes.text("name")),
+                  module_.location(node.location));
+    const Graph& graph = graph_of(frame);
+    std::vector<Array> arguments;
+    for (const ValueId v : node.operands) arguments.push_back(frame.values.at(v).tensor);
+    std::vector<Shape> shapes;
+    for (std::uint32_t i = 0; i < node.result_count; ++i) shapes.push_back(symbols_.shape(graph.type(node.first_result + i).dims));
+    finish(frame, hooks_.custom_call(graph, frame.next, arguments, shapes));
   }
 
   // ---- state
@@ -383,6 +400,7 @@ class Interpreter {
     const Node& node = graph_of(frame).node(frame.next);
     Loop& loop = *frame.loop;
     loop.in_body = std::string_view(region) == "body";
+    if (loop.in_body && hooks_.poll) hooks_.poll();
     std::vector<RuntimeValue> arguments;
     for (RuntimeValue& value : loop.carried) {
       // The body consumes carried tapes and yields them again. The condition cannot use a tape, so it is shown an empty one.
@@ -418,6 +436,7 @@ class Interpreter {
 
   const Module& module_;
   const std::map<std::string, Array>& variables_;
+  const InterpretHooks& hooks_;
   Symbols symbols_;
   std::vector<Frame> stack_;
   std::unordered_map<GraphId, std::vector<NodeId>> last_uses_;
@@ -426,8 +445,9 @@ class Interpreter {
 
 }  // namespace
 
-RunResult interpret(const Module& module, const std::vector<Array>& inputs, const std::map<std::string, Array>& variables) {
-  return Interpreter(module, variables).run(inputs);
+RunResult interpret(const Module& module, const std::vector<Array>& inputs, const std::map<std::string, Array>& variables,
+                    const InterpretHooks& hooks) {
+  return Interpreter(module, variables, hooks).run(inputs);
 }
 
 }  // namespace kiln::ir

@@ -29,8 +29,9 @@ std::vector<ValueId> chosen(std::span<const ValueId> values, const Bits& bits) {
   return picked;
 }
 
-/// May a step backward take this value from a tape rather than compute it again? Contractions cost more than memory.
-bool worth_saving(const Node& node) { return node.op == Op::dot_general; }
+/// Does a step backward take the node's results from tapes rather than compute them again? Contractions cost more than memory, and what a
+/// user's function costs is not known.
+bool worth_saving(const Node& node) { return node.op == Op::dot_general || node.op == Op::custom_call; }
 
 /// Copies the forward nodes of the request's graph into the derivative, and adds its parameters, other than the cotangents, on the way.
 void copy_forward(ReverseSweep& sweep, const DerivativeRequest& request, Derivative& derivative) {
@@ -55,7 +56,7 @@ void copy_forward(ReverseSweep& sweep, const DerivativeRequest& request, Derivat
     bool available = true;
     for (ValueId v : node.operands) available = available && sweep.map[v] != none;
     if (request.step && worth_saving(node)) {
-      save(node.first_result);
+      for (std::uint32_t i = 0; i < node.result_count; ++i) save(node.first_result + i);
     } else if (!available) {
       // It moves a tape of the loop. What a pop yields cannot be popped again, so it is saved.
       if (node.op == Op::tape_pop) save(node.first_result + 1);
