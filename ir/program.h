@@ -32,16 +32,17 @@ struct ProgramBuffer {
 };
 
 enum class StatementKind : std::uint8_t {
-  call,        ///< kernel `index` with `buffers` and `symbols`
-  copy,        ///< buffers[0] = buffers[1], whole
-  if_,         ///< buffers[0] is the predicate (bool[]); blocks: then, else
-  while_,      ///< blocks: condition (which writes buffers[0], bool[]), body
-  tape_clear,  ///< tape `index` becomes empty
-  tape_push,   ///< pushes the content of buffers[0] on tape `index`
-  tape_pop,    ///< pops into buffers[0]
-  check,       ///< fails with check `index` unless buffers[0] (bool[]) is true
-  poll,        ///< may stop the run (deadline, cancellation)
-  commit,      ///< swaps variable `index` with its shadow
+  call,         ///< kernel `index` with `buffers` and `symbols`
+  copy,         ///< buffers[0] = buffers[1], whole
+  if_,          ///< buffers[0] is the predicate (bool[]); blocks: then, else
+  while_,       ///< blocks: condition (which writes buffers[0], bool[]), body
+  tape_clear,   ///< tape `index` becomes empty
+  tape_push,    ///< pushes the content of buffers[0] on tape `index`
+  tape_pop,     ///< pops into buffers[0]
+  custom_call,  ///< the user's function of custom call `index` reads the first of `buffers` and writes the others; may fail
+  check,        ///< fails with check `index` unless buffers[0] (bool[]) is true
+  poll,         ///< may stop the run (deadline, cancellation)
+  commit,       ///< swaps variable `index` with its shadow
 };
 
 struct Statement {
@@ -81,6 +82,13 @@ struct ProgramCheck {
   std::string hint;
 };
 
+/// A call of a user's function. The types are those that the function sees; buffers may have other dims, and as many elements.
+struct ProgramCustomCall {
+  std::string name;
+  std::vector<Type> operands, results;
+  LocationId location = 0;
+};
+
 struct ExtentCheck {  ///< left == right, else check `check` fails before anything runs
   Dim left, right;
   std::uint32_t check = 0;
@@ -95,6 +103,7 @@ struct Program {
   std::vector<ProgramBuffer> buffers;
   std::vector<Kernel> kernels;  ///< each once, however often called
   std::vector<Tape> tapes;
+  std::vector<ProgramCustomCall> custom_calls;
   std::vector<ProgramCheck> checks;
   std::vector<ExtentCheck> extent_checks;
   std::vector<Statement> body;
@@ -109,6 +118,7 @@ struct Program {
 ///     output loss: f32[]
 ///     variable w: f32[8] read assigned shadowed
 ///     constant f32[2] {1.0, 2.0}
+///     custom_call "clip" (f32[batch]) -> (f32[batch], i64[])
 ///     check check_failed "loss is not finite" hint "lower the learning rate"
 ///     require batch == n check 0
 ///     buffer x = input x
@@ -119,6 +129,7 @@ struct Program {
 ///
 ///     call @dot(x, w, h)
 ///     copy loss = h
+///     custom_call 0 (h) -> (clipped, count)
 ///     check 0, p
 ///     poll
 ///     while p {
@@ -153,6 +164,7 @@ std::int32_t interpret_program(kiln_call* call);
 std::int32_t interpret_plan(void* program, const std::int64_t* symbols, std::int64_t* values);
 
 /// The Dims that the plan computes, in order: arena bytes, then the non-constant, non-symbol extents of inputs, then of outputs, then both
-/// sides of the extent checks. Everything that fills or reads kiln_call::values uses this list.
+/// sides of the extent checks, then the non-constant, non-symbol extents of each custom call's operands and results. Everything that fills
+/// or reads kiln_call::values uses this list.
 std::vector<Dim> plan_dims(const Program& program);
 }  // namespace kiln::ir

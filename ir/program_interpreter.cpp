@@ -113,6 +113,7 @@ class Run {
       }
       case StatementKind::tape_push: return push(s);
       case StatementKind::tape_pop: pop(s); break;
+      case StatementKind::custom_call: return custom_call(s);
       case StatementKind::check:
         if (is_true(s.buffers[0])) break;
         call_.detail = s.index;
@@ -136,6 +137,17 @@ class Run {
     buffers_.clear();
     for (const std::uint32_t id : s.buffers) buffers_.push_back({address(id)});
     ready->interpreter.run(buffers_, ready->symbols);
+  }
+
+  std::int32_t custom_call(const Statement& s) {
+    const auto inputs = static_cast<std::ptrdiff_t>(p_.custom_calls[s.index].operands.size());
+    std::vector<void*> addresses;
+    for (const std::uint32_t id : s.buffers) addresses.push_back(address(id));
+    const std::vector<const void*> read(addresses.begin(), addresses.begin() + inputs);
+    if (call_.custom_call && call_.custom_call(call_.custom_call_context, s.index, read.data(), addresses.data() + inputs) == 0)
+      return KILN_OK;
+    call_.detail = s.index;
+    return KILN_CUSTOM_CALL;
   }
 
   std::int64_t capacity(std::size_t item) const {
@@ -206,6 +218,11 @@ std::vector<Dim> plan_dims(const Program& program) {
     result.push_back(check.left);
     result.push_back(check.right);
   }
+  for (const ProgramCustomCall& call : program.custom_calls)
+    for (const auto* list : {&call.operands, &call.results})
+      for (const Type& type : *list)
+        for (const Dim& dim : type.dims)
+          if (!dim.is_constant() && !dim.as_symbol()) result.push_back(dim);
   return result;
 }
 

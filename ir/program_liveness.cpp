@@ -97,6 +97,11 @@ std::vector<Access> accesses_of(const Program& program, const Statement& stateme
       }
       break;
     }
+    case StatementKind::custom_call: {
+      const std::size_t inputs = program.custom_calls[statement.index].operands.size();
+      for (std::size_t k = 0; k < b.size(); ++k) result.push_back({b[k], k < inputs, k >= inputs});
+      break;
+    }
     case StatementKind::copy: result = {{b[1], true, false}, {b[0], false, true}}; break;
     case StatementKind::if_:
     case StatementKind::while_:

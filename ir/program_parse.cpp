@@ -120,9 +120,11 @@ class ProgramParser {
       return true;
     }
     const std::size_t at = s_.position();
-    if (!s_.accept("check")) return false;
+    const bool call = s_.accept("custom_call");
+    if (!call && !s_.accept("check")) return false;
     const char next = s_.peek_char();
     if (next >= '0' && next <= '9') return s_.seek(at), false;  // the statement
+    if (call) return custom_call(), true;
     ProgramCheck check;
     const std::size_t code_at = s_.position();
     const auto code = error_code_from_name(s_.name("an error code"));
@@ -133,6 +135,29 @@ class ProgramParser {
     check.location = location();
     p_.checks.push_back(std::move(check));
     return true;
+  }
+
+  std::vector<Type> types() {
+    std::vector<Type> list;
+    s_.expect("(");
+    if (s_.accept(")")) return list;
+    do {
+      Type& type = list.emplace_back();
+      type.dtype = s_.dtype();
+      type.dims = dims();
+    } while (s_.accept(","));
+    s_.expect(")");
+    return list;
+  }
+
+  void custom_call() {
+    ProgramCustomCall c;
+    c.name = s_.quoted("the name of a function");
+    c.operands = types();
+    s_.expect("->");
+    c.results = types();
+    c.location = location();
+    p_.custom_calls.push_back(std::move(c));
   }
 
   void port(std::vector<ProgramPort>& ports, Names& names, std::string_view what) {
@@ -197,6 +222,14 @@ class ProgramParser {
     p_.buffers.push_back(std::move(b));
   }
 
+  /// A list in parentheses.
+  void buffer_references(std::vector<std::uint32_t>& buffers) {
+    s_.expect("(");
+    if (s_.accept(")")) return;
+    do buffers.push_back(buffer_reference());
+    while (s_.accept(","));
+    s_.expect(")");
+  }
   std::uint32_t buffer_reference() { return reference(buffers_, "a buffer"); }
 
   /// One statement's head; its blocks follow.
@@ -207,12 +240,13 @@ class ProgramParser {
     if (word == "call") {
       s.kind = StatementKind::call;
       s.index = kernels_.try_emplace(s_.name_after('@', "a kernel"), static_cast<std::uint32_t>(kernels_.size())).first->second;
-      s_.expect("(");
-      if (!s_.accept(")")) {
-        do s.buffers.push_back(buffer_reference());
-        while (s_.accept(","));
-        s_.expect(")");
-      }
+      buffer_references(s.buffers);
+    } else if (word == "custom_call") {
+      s.kind = StatementKind::custom_call;
+      s.index = s_.index("a custom call");
+      buffer_references(s.buffers);
+      s_.expect("->");
+      buffer_references(s.buffers);
     } else if (word == "copy") {
       s.kind = StatementKind::copy;
       s.buffers.push_back(buffer_reference());

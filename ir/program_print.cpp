@@ -68,6 +68,15 @@ class Printer {
       print_elements(constant, out_);
       out_ += '\n';
     }
+    for (const ProgramCustomCall& c : program_.custom_calls) {
+      const auto types = [](const std::vector<Type>& list) {
+        std::string text;
+        for (const Type& t : list) text += (text.empty() ? "" : ", ") + to_string(t);
+        return text;
+      };
+      out_ +=
+          fmt::format("  custom_call {} ({}) -> ({}){}\n", quoted_text(c.name), types(c.operands), types(c.results), location(c.location));
+    }
     for (const ProgramCheck& c : program_.checks) {
       out_ += fmt::format("  check {} {}{}{}\n", name_of(c.code), quoted_text(c.message),
                           c.hint.empty() ? "" : " hint " + quoted_text(c.hint), location(c.location));
@@ -120,6 +129,15 @@ class Printer {
       case StatementKind::tape_clear: return fmt::format("tape_clear {}", name_in(program_.tapes, s.index));
       case StatementKind::tape_push: return fmt::format("tape_push {}, {}", name_in(program_.tapes, s.index), operand(s, 0));
       case StatementKind::tape_pop: return fmt::format("tape_pop {}, {}", name_in(program_.tapes, s.index), operand(s, 0));
+      case StatementKind::custom_call: {
+        const std::size_t inputs =
+            s.index < program_.custom_calls.size() ? program_.custom_calls[s.index].operands.size() : s.buffers.size();
+        std::string text = fmt::format("custom_call {} (", s.index);
+        for (std::size_t k = 0; k < inputs; ++k) text += (k == 0 ? "" : ", ") + operand(s, k);
+        text += ") -> (";
+        for (std::size_t k = inputs; k < s.buffers.size(); ++k) text += (k == inputs ? "" : ", ") + operand(s, k);
+        return text + ")";
+      }
       case StatementKind::check: return fmt::format("check {}, {}", s.index, operand(s, 0));
       case StatementKind::poll: return "poll";
       case StatementKind::commit: return fmt::format("commit {}", name_in(program_.variables, s.index));

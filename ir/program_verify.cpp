@@ -7,11 +7,12 @@
 //  4. An arena buffer begins at a multiple of 64 and ends within arena_bytes.
 //  5. Arena buffers that are alive at the same time (ir/program_liveness.h) do not overlap.
 //  6. A call gives a kernel as many buffers as it has, of the same dtypes and numbers of elements; the kernel's symbols are the program's.
+//  A custom call likewise has a buffer for each of its operands and results.
 //  7. Inputs and constants are not written.
 //  8. A statement has the buffers, blocks and index that its kind needs.
 //  9. The predicate of an if, while or check is bool[].
 // 10. Copies and tape items have equal dtypes and numbers of elements on both sides; a tape's state is u8[64] in the arena.
-// 11. What can fail (check, poll, tape_push) stands before the first statement that changes a variable.
+// 11. What can fail (check, poll, tape_push, custom_call) stands before the first statement that changes a variable.
 // 12. Variables are changed in the body of the program only, not inside an if or while. A variable is committed at most once, and after
 // that neither it nor its
 //     shadow is mentioned.
@@ -109,6 +110,10 @@ class Verifier {
       if (state.storage != Storage::arena || state.dtype != DType::u8 || state.extents != Dims{64})
         fail(10, fmt::format("the state of tape '{}' is not u8[64] in the arena", t.name));
     }
+    for (const ProgramCustomCall& c : p_.custom_calls)
+      for (const auto* list : {&c.operands, &c.results})
+        for (const Type& type : *list)
+          for (const Dim& dim : type.dims) check_dim(dim, fmt::format("custom call \"{}\"", c.name));
     for (const ExtentCheck& c : p_.extent_checks) {
       check_dim(c.left, "a requirement");
       check_dim(c.right, "a requirement");
@@ -161,6 +166,10 @@ class Verifier {
     };
     switch (s.kind) {
       case StatementKind::call: call(s); break;
+      case StatementKind::custom_call:
+        need(s.buffers.size(), 0, p_.custom_calls.size());
+        custom_call(s);
+        break;
       case StatementKind::copy: {
         need(2, 0, SIZE_MAX);
         const ProgramBuffer &to = p_.buffers[s.buffers[0]], &from = p_.buffers[s.buffers[1]];
@@ -218,13 +227,29 @@ class Verifier {
       if (!symbols_.contains(info->name)) fail(6, fmt::format("kernel @{} needs symbol '{}'", k.name, info->name));
   }
 
+  void custom_call(const Statement& s) const {
+    const ProgramCustomCall& c = p_.custom_calls[s.index];
+    const std::size_t inputs = c.operands.size();
+    if (s.buffers.size() != inputs + c.results.size())
+      fail(6, fmt::format("custom call \"{}\" has {} operands and {} results, but {} buffers", c.name, inputs, c.results.size(),
+                          s.buffers.size()));
+    for (std::size_t i = 0; i < s.buffers.size(); ++i) {
+      const ProgramBuffer& b = p_.buffers[s.buffers[i]];
+      const Type& wanted = i < inputs ? c.operands[i] : c.results[i - inputs];
+      if (b.dtype != wanted.dtype || !same_size(b.extents, wanted.dims))
+        fail(6, fmt::format("custom call \"{}\" needs {}, but gets '{}', {}{}", c.name, to_string(wanted), b.name, name_of(b.dtype),
+                            to_string(b.extents)));
+    }
+  }
+
   /// Invariants 11 and 12.
   void order() const {
     std::string changed;  // the variable that was changed first
     std::vector<bool> committed(p_.variables.size(), false);
     for_each_statement(p_, [&](const Statement& s, int depth) {
-      if (!changed.empty() && (s.kind == StatementKind::check || s.kind == StatementKind::poll || s.kind == StatementKind::tape_push))
-        fail(11, fmt::format("something that can fail stands after variable '{}' has changed", changed));
+      const bool can_fail = s.kind == StatementKind::check || s.kind == StatementKind::poll || s.kind == StatementKind::tape_push ||
+                            s.kind == StatementKind::custom_call;
+      if (!changed.empty() && can_fail) fail(11, fmt::format("something that can fail stands after variable '{}' has changed", changed));
       const auto change = [&](const std::string& variable) {
         if (depth > 0) fail(12, fmt::format("variable '{}' changes inside an if or while", variable));
         if (changed.empty()) changed = variable;
