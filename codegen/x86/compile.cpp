@@ -1,8 +1,10 @@
 // From a program to machine code. Kernels are grouped into LLVM modules by a rule that looks at the program only, so the bytes do not
 // depend on the number of threads that compile them; the entry and the plan are a module of their own.
 //
-// No optimisation pass of LLVM's middle end runs: the loop IR arrives hand-shaped (hoisted, vectorised, unrolled), and measured on
-// register-tiled products and fused maps they change nothing but compile time. The code generator itself runs at its highest level.
+// No optimisation pass of LLVM's middle end runs: the loop IR arrives hand-shaped (hoisted, vectorised, unrolled). Measured on a two-layer
+// training step of six kernels and a 512^3 product: EarlyCSE, with SimplifyCFG, LICM or InstCombine added, changes neither run time nor
+// compile time by more than the noise of 2 %. The code generator runs at its highest level. (A pass added in front must be preceded by the
+// target's TargetTransformInfo; else strength reduction works for no target at all and code takes 25 times as long to make.)
 #include <llvm/CodeGen/TargetPassConfig.h>
 #include <llvm/IR/DiagnosticInfo.h>
 #include <llvm/IR/DiagnosticPrinter.h>
