@@ -49,6 +49,9 @@ using ir::ValueId;
 /// Ops whose result is their operand's memory; an assign's result is its new value.
 bool is_alias(Op op) { return op == Op::reshape || op == Op::stop_gradient || op == Op::assign; }
 
+/// Ops that write their results wherever they are told to; those of others have a place already.
+bool writes_results(Op op) { return op == Op::kernel || op == Op::custom_call; }
+
 /// The value whose memory `v` is.
 ValueId root_of(const Graph& graph, ValueId v) {
   while (is_alias(graph.definition(v).op)) v = graph.definition(v).operands[0];
@@ -341,7 +344,7 @@ class Planner {
       const ir::ProgramPort& port = program_.outputs[o];
       const std::uint32_t out = buffer(port.name, port.dtype, port.dims, Storage::output, static_cast<std::uint32_t>(o));
       const ValueId root = root_of(main, main.results[o]);
-      if (main.definition(root).op == Op::kernel && place_[root] == unset)
+      if (writes_results(main.definition(root).op) && place_[root] == unset)
         place_[root] = out;
       else
         output_copies_.push_back({out, root});
@@ -352,7 +355,7 @@ class Planner {
       const std::uint32_t v = variable_index(node);
       const ValueId root = root_of(main, node.operands[0]);
       const std::uint32_t target = program_.variables[v].shadowed ? shadow_[v] : storage_[v];
-      if (main.definition(root).op == Op::kernel && place_[root] == unset)
+      if (writes_results(main.definition(root).op) && place_[root] == unset)
         place_[root] = target;
       else
         shadow_copies_.push_back({target, root});
@@ -450,6 +453,7 @@ class Planner {
       case Op::stop_gradient:
       case Op::assign: return;
       case Op::kernel: emit_kernel(frame, graph, node); return;
+      case Op::custom_call: emit_custom_call(frame, graph, node); return;
       case Op::check: {
         program_.checks.push_back({static_cast<ErrorCode>(node.attributes.integer("code")), node.attributes.text("message"),
                                    location(node.location), node.attributes.find("hint") ? node.attributes.text("hint") : ""});
@@ -482,17 +486,33 @@ class Planner {
     }
   }
 
+  /// The operands' buffers, then those of the results.
+  std::vector<std::uint32_t> buffers_of(Frame& frame, const Graph& graph, const Node& node) {
+    std::vector<std::uint32_t> buffers;
+    for (ValueId v : node.operands) buffers.push_back(at(frame, v));
+    for (std::uint32_t r = 0; r < node.result_count; ++r) {
+      std::uint32_t& place = frame.place[node.first_result + r];
+      if (place == unset) place = new_buffer(graph, node.first_result + r);
+      buffers.push_back(place);
+    }
+    return buffers;
+  }
+
+  void emit_custom_call(Frame& frame, const Graph& graph, const Node& node) {
+    ir::ProgramCustomCall call{node.attributes.text("name"), {}, {}, location(node.location)};
+    for (ValueId v : node.operands) call.operands.push_back(graph.type(v));
+    for (std::uint32_t r = 0; r < node.result_count; ++r) call.results.push_back(graph.type(node.first_result + r));
+    program_.custom_calls.push_back(std::move(call));
+    if (frame.polls && !frame.statements.empty()) frame.statements.push_back({StatementKind::poll, 0, {}, {}});
+    frame.statements.push_back(
+        {StatementKind::custom_call, static_cast<std::uint32_t>(program_.custom_calls.size() - 1), buffers_of(frame, graph, node), {}});
+  }
+
   void emit_kernel(Frame& frame, const Graph& graph, const Node& node) {
     const std::uint32_t index = kernel_of(node.attributes.graph("body"));
     const ir::Kernel& kernel = program_.kernels[index];
     if (frame.polls && !frame.statements.empty()) frame.statements.push_back({StatementKind::poll, 0, {}, {}});
-    Statement call{StatementKind::call, index, {}, {}};
-    for (ValueId v : node.operands) call.buffers.push_back(at(frame, v));
-    for (std::uint32_t r = 0; r < node.result_count; ++r) {
-      std::uint32_t& place = frame.place[node.first_result + r];
-      if (place == unset) place = new_buffer(graph, node.first_result + r);
-      call.buffers.push_back(place);
-    }
+    Statement call{StatementKind::call, index, buffers_of(frame, graph, node), {}};
     for (std::size_t k = call.buffers.size(); k < kernel.buffers.size(); ++k) {
       const ir::Buffer& scratch = kernel.buffers[k];
       call.buffers.push_back(buffer(scratch.name, scratch.dtype, scratch.extents, Storage::arena));
@@ -586,14 +606,14 @@ class Planner {
     prepare_results(pending_.back().carried);
   }
 
-  /// Results of the region on top that a kernel of it makes go straight to their targets. (For loop bodies, where the targets are still
-  /// being read: prepare_next.)
+  /// Results of the region on top that a kernel or function of it makes go straight to their targets. (For loop bodies, where the targets
+  /// are still being read: prepare_next.)
   void prepare_results(const std::vector<std::uint32_t>& targets) {
     Frame& frame = frames_.back();
     const Graph& graph = graph_of(frame);
     for (std::size_t k = 0; k < targets.size(); ++k) {
       const ValueId root = root_of(graph, graph.results[k]);
-      if (targets[k] != unset && graph.definition(root).op == Op::kernel && frame.place[root] == unset) frame.place[root] = targets[k];
+      if (targets[k] != unset && writes_results(graph.definition(root).op) && frame.place[root] == unset) frame.place[root] = targets[k];
     }
   }
 

@@ -5,6 +5,7 @@
 // through an explicit stack: bodies within bodies cost no native stack here.
 #include <llvm/IR/Constants.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <unordered_map>
@@ -43,6 +44,10 @@ class ProgramEmitter {
       ready_ = b_.CreateAlloca(m_.i8, m_.integer(static_cast<std::int64_t>(program_.tapes.size())));
       b_.CreateMemSet(ready_, b_.getInt8(0), m_.integer(static_cast<std::int64_t>(program_.tapes.size())), llvm::MaybeAlign());
     }
+    std::size_t most_buffers = 0;
+    for (const ir::ProgramCustomCall& call : program_.custom_calls)
+      most_buffers = std::max(most_buffers, call.operands.size() + call.results.size());
+    if (most_buffers > 0) pointers_ = b_.CreateAlloca(m_.pointer, m_.integer(static_cast<std::int64_t>(most_buffers)));
     statements();
     b_.CreateRet(b_.getInt32(KILN_OK));
     if (failed_->hasNPredecessorsOrMore(1)) {
@@ -154,6 +159,13 @@ class ProgramEmitter {
         b_.CreateCall(tape_pop_helper(m_), {pointer_of(tape.state), pointer_of(statement.buffers[0]), bytes_of(tape.extents, tape.dtype)});
         break;
       }
+      case StatementKind::custom_call: {
+        for (std::size_t k = 0; k < statement.buffers.size(); ++k)
+          b_.CreateStore(pointer_of(statement.buffers[k]), b_.CreateConstGEP1_64(m_.pointer, pointers_, k));
+        Value* results = b_.CreateConstGEP1_64(m_.pointer, pointers_, program_.custom_calls[statement.index].operands.size());
+        return_if_failed(b_.CreateCall(custom_call_helper(), {call_, m_.integer(statement.index), pointers_, results}));
+        break;
+      }
       case StatementKind::check: {
         BasicBlock* bad = block("check");
         BasicBlock* next = block("");
@@ -197,6 +209,32 @@ class ProgramEmitter {
     b.CreateRet(b.getInt32(KILN_OK));
     b.SetInsertPoint(ask);
     b.CreateRet(b.CreateCall(llvm::FunctionType::get(m_.i32, {m_.pointer}, false), hook, {field(offsetof(kiln_call, poll_context))}));
+    return helper;
+  }
+
+  /// i32 custom_call(call, index, inputs, outputs): KILN_OK when the hook returns 0, else KILN_CUSTOM_CALL with the index as detail.
+  llvm::Function* custom_call_helper() {
+    llvm::Function*& helper = m_.helpers["kiln.custom_call"];
+    if (helper) return helper;
+    helper =
+        m_.new_function("kiln.custom_call", llvm::FunctionType::get(m_.i32, {m_.pointer, m_.i64, m_.pointer, m_.pointer}, false), true);
+    Builder b(BasicBlock::Create(m_.context, "entry", helper));
+    BasicBlock* ask = BasicBlock::Create(m_.context, "ask", helper);
+    BasicBlock* done = BasicBlock::Create(m_.context, "done", helper);
+    BasicBlock* failed = BasicBlock::Create(m_.context, "failed", helper);
+    const auto field = [&](std::size_t offset) { return b.CreateConstGEP1_64(m_.i8, helper->getArg(0), offset); };
+    const auto load = [&](std::size_t offset) { return b.CreateAlignedLoad(m_.pointer, field(offset), llvm::Align(8)); };
+    Value* hook = load(offsetof(kiln_call, custom_call));
+    b.CreateCondBr(b.CreateIsNull(hook), failed, ask);
+    b.SetInsertPoint(ask);
+    Value* answer = b.CreateCall(llvm::FunctionType::get(m_.i32, {m_.pointer, m_.i64, m_.pointer, m_.pointer}, false), hook,
+                                 {load(offsetof(kiln_call, custom_call_context)), helper->getArg(1), helper->getArg(2), helper->getArg(3)});
+    b.CreateCondBr(b.CreateICmpEQ(answer, b.getInt32(0)), done, failed);
+    b.SetInsertPoint(done);
+    b.CreateRet(b.getInt32(KILN_OK));
+    b.SetInsertPoint(failed);
+    b.CreateAlignedStore(helper->getArg(1), field(offsetof(kiln_call, detail)), llvm::Align(8));
+    b.CreateRet(b.getInt32(KILN_CUSTOM_CALL));
     return helper;
   }
 
@@ -270,8 +308,9 @@ class ProgramEmitter {
   BasicBlock* entry_ = nullptr;
   BasicBlock* failed_ = nullptr;
   Value* status_ = nullptr;
-  Value* ready_ = nullptr;    ///< one byte per tape: its state is initialised
-  Value* offsets_ = nullptr;  ///< the table of symbolic arena offsets
+  Value* ready_ = nullptr;     ///< one byte per tape: its state is initialised
+  Value* pointers_ = nullptr;  ///< the buffers of the custom call that is being made
+  Value* offsets_ = nullptr;   ///< the table of symbolic arena offsets
   std::vector<std::int64_t> offset_slots_;
 };
 
