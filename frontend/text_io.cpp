@@ -71,9 +71,9 @@ Graph Graph::read(const std::string& path, std::source_location location) {
   std::map<std::string, Array> literals;
   const std::string side = side_file(path);
   if (std::error_code failed; std::filesystem::exists(side, failed)) literals = read_safetensors(side, where);
-  return Access::graph(state_of(ir::parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path, &literals)));
+  return Access::graph(state_of(ir::parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path, &literals, ir::ModuleRole::program)));
 }
 
-Graph Graph::parse(const std::string& text, const std::string& name) { return Access::graph(state_of(ir::parse(text, name))); }
+Graph Graph::parse(const std::string& text, const std::string& name) { return Access::graph(state_of(ir::parse(text, name, nullptr, ir::ModuleRole::program))); }
 
 }  // namespace kiln

@@ -154,6 +154,10 @@ struct Variable {
   LocationId location = 0;
 };
 
+/// What a module stands for: one run, which assigns a variable at most once, or a whole program as a user builds it, which may hold the assigns of several
+/// training steps, of which each run takes its own.
+enum class ModuleRole : std::uint8_t { run, program };
+
 class Module {
  public:
   /// Deque-like stability: a Graph& stays valid while other graphs are added.

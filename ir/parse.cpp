@@ -31,7 +31,8 @@ using Store = std::map<std::string, Array>;
 
 class Parser {
  public:
-  Parser(std::string_view text, const std::string& file, const Store* store) : text_(text), scanner_(text, file), store_(store) {
+  Parser(std::string_view text, const std::string& file, const Store* store, ModuleRole role)
+      : text_(text), scanner_(text, file), store_(store), role_(role) {
     module_.graphs.clear();
     module_.main = none;
     module_.sweep();  // forgets the name of the graph that a new module has
@@ -65,7 +66,7 @@ class Parser {
 
   /// The invariants of the whole module, reported where the text breaks them.
   void check() {
-    const auto violation = find_violation(module_);
+    const auto violation = find_violation(module_, role_);
     if (!violation) return;
     std::size_t position = 0;
     if (violation->graph != none) {
@@ -360,6 +361,7 @@ class Parser {
   std::string_view text_;
   TextScanner scanner_;
   const Store* store_;
+  ModuleRole role_;
   Module module_;
   TextScanner::SymbolFunction symbol_of_;
   std::map<std::string, Dim, std::less<>> symbols_;
@@ -370,8 +372,8 @@ class Parser {
 
 }  // namespace
 
-Module parse(std::string_view text, const std::string& file, const std::map<std::string, Array>* store) {
-  return Parser(text, file, store).parse();
+Module parse(std::string_view text, const std::string& file, const std::map<std::string, Array>* store, ModuleRole role) {
+  return Parser(text, file, store, role).parse();
 }
 
 }  // namespace kiln::ir

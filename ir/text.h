@@ -34,6 +34,7 @@ std::string print(const Module& module, const PrintOptions& options = {});
 std::string print(const Module& module, GraphId graph, const PrintOptions& options = {});  ///< one graph alone
 
 /// Throws Error(parse) at `file:line`. The result is verified.
-Module parse(std::string_view text, const std::string& file = "<text>", const std::map<std::string, Array>* store = nullptr);
+Module parse(std::string_view text, const std::string& file = "<text>", const std::map<std::string, Array>* store = nullptr,
+             ModuleRole role = ModuleRole::run);
 
 }  // namespace kiln::ir

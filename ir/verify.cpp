@@ -13,8 +13,8 @@
 //  8. Operand count, attribute names and kinds, and dtypes are as the operator table says, and result types are those that the op infers.
 //  For ops with
 //     regions this includes the regions' signatures: they are isolated, so their parameters are the node's operands.
-//  9. `variable` stands in main and in initializers only (which may read the random seed), `assign` in main only, at most once for each
-//  variable.
+//  9. `variable` stands in main and in initializers only (which may read the random seed), `assign` in main only, in one run's module at most
+//  once for each variable.
 // 10. Tapes are linear: a tape is used at most once, as an operand or a result of its graph, and is not captured by a loop.
 // 11. The body of a `kernel` computes: it holds no state, effect, control flow, tape or kernel.
 // 12. Locations are those of the module.
@@ -34,7 +34,7 @@ namespace {
 
 class Verifier {
  public:
-  explicit Verifier(const Module& module) : module_(module) {}
+  Verifier(const Module& module, ModuleRole role) : module_(module), role_(role) {}
 
   void check_module() {
     if (module_.main >= module_.graphs.size()) fail(1, "there is no main graph");
@@ -222,7 +222,7 @@ class Verifier {
         break;
       case Op::assign:
         if (graph_ != module_.main) fail(9, "assign stands outside of the main graph");
-        if (!assigned_.insert(node.attributes.text("name")).second)
+        if (!assigned_.insert(node.attributes.text("name")).second && role_ == ModuleRole::run)
           fail(9, "variable @" + node.attributes.text("name") + " is assigned twice");
         break;
       case Op::while_loop:
@@ -238,7 +238,7 @@ class Verifier {
     if (!checked_bodies_.insert(id).second) return;
     const Graph& body = module_.graph(id);
     constexpr Op excluded[] = {Op::variable, Op::assign,     Op::gradients, Op::check,     Op::call,    Op::cond,
-                               Op::kernel,   Op::while_loop, Op::tape_new,  Op::tape_push, Op::tape_pop};
+                               Op::kernel,   Op::while_loop, Op::tape_new,  Op::tape_push, Op::tape_pop, Op::custom_call};
     for (NodeId n = 0; n < body.node_count(); ++n)
       if (std::ranges::find(excluded, body.node(n).op) != std::end(excluded))
         fail(11, fmt::format("the kernel's body @{} holds a node of {}", body.name, info(body.node(n).op).name));
@@ -247,6 +247,7 @@ class Verifier {
   bool location_exists(LocationId id) const { return id < module_.location_count(); }
 
   const Module& module_;
+  ModuleRole role_;
   GraphId graph_ = none;
   NodeId node_ = none;
   std::vector<Type> operand_types_;
@@ -257,17 +258,17 @@ class Verifier {
 
 }  // namespace
 
-std::optional<Violation> find_violation(const Module& module) {
+std::optional<Violation> find_violation(const Module& module, ModuleRole role) {
   try {
-    Verifier(module).check_module();
+    Verifier(module, role).check_module();
   } catch (Violation& violation) {
     return std::move(violation);
   }
   return std::nullopt;
 }
 
-void verify(const Module& module) {
-  const auto violation = find_violation(module);
+void verify(const Module& module, ModuleRole role) {
+  const auto violation = find_violation(module, role);
   if (!violation) return;
   std::string text = fmt::format("tensor IR breaks invariant {}: {}", violation->invariant, violation->message);
   if (violation->graph != none) {

@@ -16,9 +16,9 @@ struct Violation {
 };
 
 /// The first broken invariant, in the order of the numbers within each graph.
-std::optional<Violation> find_violation(const Module& module);
+std::optional<Violation> find_violation(const Module& module, ModuleRole role = ModuleRole::run);
 
 /// Throws InternalError that names the invariant, the node and the graph when the module breaks one.
-void verify(const Module& module);
+void verify(const Module& module, ModuleRole role = ModuleRole::run);
 
 }  // namespace kiln::ir

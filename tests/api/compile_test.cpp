@@ -1,8 +1,8 @@
 // What stands between a graph and its runs: the cache, dumps, texts of the stages, concurrent runs.
+#include <unistd.h>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
-#include <unistd.h>
 
 #include "api_test.h"
 
@@ -12,7 +12,8 @@ namespace {
 
 class Folder {
  public:
-  explicit Folder(const std::string& name) : path_(std::filesystem::temp_directory_path() / ("kiln_" + name + "_" + std::to_string(::getpid()))) {
+  explicit Folder(const std::string& name)
+      : path_(std::filesystem::temp_directory_path() / ("kiln_" + name + "_" + std::to_string(::getpid()))) {
     std::filesystem::create_directories(path_);
     std::filesystem::permissions(path_, std::filesystem::perms::owner_all);
   }

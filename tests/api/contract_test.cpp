@@ -41,7 +41,8 @@ TEST(Contract, TwoLayerNetwork) {
   }
 
   const Array trained = session.value(w1);
-  const std::string path = (std::filesystem::temp_directory_path() / ("kiln_contract_" + std::to_string(::getpid()) + ".safetensors")).string();
+  const std::string path =
+      (std::filesystem::temp_directory_path() / ("kiln_contract_" + std::to_string(::getpid()) + ".safetensors")).string();
   session.save(path);
   session.set_value(w1, Array::zeros(f32, {1000, 100}));
   EXPECT_NE(session.run(loss, {{x, x_value}, {y, y_value}}).item<float>(), loss_value);
@@ -72,7 +73,7 @@ TEST(Contract, ReadsSeeTheValuesFromBeforeTheRun) {
   session.initialize();
   const std::vector<Array> out = session.run({old_sum, to_a, to_b, group({to_a, to_b})});
   EXPECT_EQ(out[0].item<double>(), 3);
-  EXPECT_EQ(out[1].item<double>(), 2);   // an assign yields the new value
+  EXPECT_EQ(out[1].item<double>(), 2);  // an assign yields the new value
   EXPECT_EQ(out[2].item<double>(), 1);
   EXPECT_EQ(session.value(a).item<double>(), 2);  // swapped, as both read the old values
   EXPECT_EQ(session.value("b").item<double>(), 1);

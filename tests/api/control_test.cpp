@@ -34,8 +34,9 @@ TEST(Control, LoopWithFedTripCountAndItsGradient) {
   const Tensor x = graph.placeholder("x", f64, {3});
   const Tensor depth = graph.placeholder("depth", i32, {});
   const Variable w = graph.variable("w", test::random_array(f64, {3, 3}));
-  const auto out = while_loop([&](auto& v) { return less(v[0], depth); },
-                              [&](auto& v) { return std::vector<Tensor>{v[0] + 1, kiln::tanh(matmul(v[1], w))}; }, {graph.constant(Array(0)), x});
+  const auto out =
+      while_loop([&](auto& v) { return less(v[0], depth); },
+                 [&](auto& v) { return std::vector<Tensor>{v[0] + 1, kiln::tanh(matmul(v[1], w))}; }, {graph.constant(Array(0)), x});
   const std::vector<Tensor> looped = gradients(reduce_sum(square(out[1])), {x, w});
   Session session(graph, test::options());
   session.initialize();
@@ -51,8 +52,10 @@ TEST(Control, LoopWithFedTripCountAndItsGradient) {
     const auto b = session.run({y, of_x}, {{x, at}});
     test::expect_near(a[1], b[0], 1e-14);
     test::expect_near(a[2], b[1], 1e-13);
-    if (n > 0) test::expect_near(a[3], session.run(gradients(loss, {w})[0], {{x, at}}), 1e-13);
-    else test::expect_near(a[3], Array::zeros(f64, {3, 3}), 0);
+    if (n > 0)
+      test::expect_near(a[3], session.run(gradients(loss, {w})[0], {{x, at}}), 1e-13);
+    else
+      test::expect_near(a[3], Array::zeros(f64, {3, 3}), 0);
   }
 }
 
@@ -61,19 +64,21 @@ TEST(Control, NestedRegionsCaptureThroughEachOther) {
   const Tensor x = graph.placeholder("x", f64, {});
   const Variable scale = graph.variable("scale", Array(2.0));
   // Adds scale * i * j for i, j < 3, where i + j is even.
-  const auto out = while_loop(
-      [&](auto& outer) { return less(outer[0], 3); },
-      [&](auto& outer) {
-        const auto inner = while_loop([&](auto& v) { return less(v[0], 3); },
-                                      [&](auto& v) {
-                                        const Tensor even = equal((outer[0] + v[0]) % 2, 0);
-                                        const Tensor next = cond(even, [&] { return v[1] + scale * convert(outer[0] * v[0], f64) * x; }, [&] { return v[1]; });
-                                        return std::vector<Tensor>{v[0] + 1, next};
-                                      },
-                                      {graph.constant(Array(0)), outer[1]});
-        return std::vector<Tensor>{outer[0] + 1, inner[1]};
-      },
-      {graph.constant(Array(0)), x});
+  const auto out =
+      while_loop([&](auto& outer) { return less(outer[0], 3); },
+                 [&](auto& outer) {
+                   const auto inner =
+                       while_loop([&](auto& v) { return less(v[0], 3); },
+                                  [&](auto& v) {
+                                    const Tensor even = equal((outer[0] + v[0]) % 2, 0);
+                                    const Tensor next =
+                                        cond(even, [&] { return v[1] + scale * convert(outer[0] * v[0], f64) * x; }, [&] { return v[1]; });
+                                    return std::vector<Tensor>{v[0] + 1, next};
+                                  },
+                                  {graph.constant(Array(0)), outer[1]});
+                   return std::vector<Tensor>{outer[0] + 1, inner[1]};
+                 },
+                 {graph.constant(Array(0)), x});
   const Tensor gradient = gradients(out[1], {scale})[0];
   Session session(graph, test::options());
   session.initialize();
@@ -102,7 +107,13 @@ TEST(Control, BodyThatThrowsLeavesTheGraphUsable) {
   Graph graph;
   const Tensor x = graph.placeholder("x", f64, {});
   struct Stop {};
-  EXPECT_THROW(while_loop([&](auto& v) { return less(v[0], 1); }, [&](auto& v) -> std::vector<Tensor> { (void)(v[0] + x); throw Stop(); }, {x}), Stop);
+  EXPECT_THROW(while_loop([&](auto& v) { return less(v[0], 1); },
+                          [&](auto& v) -> std::vector<Tensor> {
+                            (void)(v[0] + x);
+                            throw Stop();
+                          },
+                          {x}),
+               Stop);
   const Tensor y = x + 1;
   Session session(graph, test::options());
   EXPECT_EQ(session.run(y, {{x, Array(1.0)}}).item<double>(), 2);

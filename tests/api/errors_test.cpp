@@ -10,9 +10,25 @@ using namespace kiln;
 namespace {
 
 const char* name_of(ErrorCode code) {
-  constexpr const char* names[] = {"invalid_argument", "shape_mismatch",      "dtype_mismatch", "foreign_graph",     "not_differentiable", "missing_feed", "invalid_feed",
-                                   "uninitialized",    "conflicting_assign",  "check_failed",   "deadline_exceeded", "cancelled",          "out_of_memory", "io",
-                                   "corrupt_file",     "parse",               "unsupported",    "custom_call_failed", "poisoned"};
+  constexpr const char* names[] = {"invalid_argument",
+                                   "shape_mismatch",
+                                   "dtype_mismatch",
+                                   "foreign_graph",
+                                   "not_differentiable",
+                                   "missing_feed",
+                                   "invalid_feed",
+                                   "uninitialized",
+                                   "conflicting_assign",
+                                   "check_failed",
+                                   "deadline_exceeded",
+                                   "cancelled",
+                                   "out_of_memory",
+                                   "io",
+                                   "corrupt_file",
+                                   "parse",
+                                   "unsupported",
+                                   "custom_call_failed",
+                                   "poisoned"};
   return names[static_cast<int>(code)];
 }
 

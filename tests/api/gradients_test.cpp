@@ -108,9 +108,11 @@ const std::vector<Case>& cases() {
       {"take_axis", {2, 4}, [](Graph& g, const Tensor& x) { return take(x, g.constant(Array({3}, {3, 3, 1})), 1); }},
       {"convert", {3}, [](Graph&, const Tensor& x) { return convert(x, f64) * x; }},
       {"cond", {3}, [](Graph& g, const Tensor& x) { return cond(g.constant(Array(true)), [&] { return x * x; }, [&] { return x; }); }},
-      {"while_loop", {3},
+      {"while_loop",
+       {3},
        [](Graph& g, const Tensor& x) {
-         return while_loop([&](auto& v) { return less(v[0], 3); }, [&](auto& v) { return std::vector<Tensor>{v[0] + 1, v[1] * x + kiln::sin(v[1])}; },
+         return while_loop([&](auto& v) { return less(v[0], 3); },
+                           [&](auto& v) { return std::vector<Tensor>{v[0] + 1, v[1] * x + kiln::sin(v[1])}; },
                            {g.constant(Array(0)), x})[1];
        }},
       {"second_order", {3}, [](Graph&, const Tensor& x) { return gradients(reduce_sum(x * x * x), {x})[0]; }},
@@ -144,7 +146,8 @@ TEST(Gradients, VectorJacobianProduct) {
   const Tensor seed = graph.placeholder("seed", f64, {3});
   const Tensor product = gradients(x * x, {x}, seed)[0];
   Session session(graph, test::options());
-  test::expect_near(session.run(product, {{x, Array({3}, {1.0, 2.0, 3.0})}, {seed, Array({3}, {1.0, 10.0, 100.0})}}), Array({3}, {2.0, 40.0, 600.0}), 0);
+  test::expect_near(session.run(product, {{x, Array({3}, {1.0, 2.0, 3.0})}, {seed, Array({3}, {1.0, 10.0, 100.0})}}),
+                    Array({3}, {2.0, 40.0, 600.0}), 0);
 }
 
 TEST(Gradients, ValuesThatLookEqualAreDifferentiatedSeparately) {
@@ -168,8 +171,9 @@ TEST(Gradients, StopGradientCuts) {
 }
 
 Tensor custom_relu(const Tensor& x) {
-  return custom_gradient({x}, [](auto& in) { return std::vector<Tensor>{maximum(0, in[0])}; },
-                         [](auto& in, auto&, auto& grad) { return std::vector<Tensor>{select(greater(in[0], 0), grad[0], 0)}; })[0];
+  return custom_gradient(
+      {x}, [](auto& in) { return std::vector<Tensor>{maximum(0, in[0])}; },
+      [](auto& in, auto&, auto& grad) { return std::vector<Tensor>{select(greater(in[0], 0), grad[0], 0)}; })[0];
 }
 
 TEST(Gradients, CustomGradientOfRelu) {
@@ -189,8 +193,9 @@ TEST(Gradients, CustomGradientMayCaptureConstantsAndIntegers) {
   const Tensor scale = graph.constant(Array(3.0));
   const Tensor power = graph.placeholder("n", i32, {});
   // Its gradient is a lie on purpose: ten times the cotangent, plus the scale.
-  const Tensor y = custom_gradient({x}, [&](auto& in) { return std::vector<Tensor>{in[0] * scale * convert(power, f64)}; },
-                                   [&](auto&, auto& out, auto& grad) { return std::vector<Tensor>{grad[0] * 10 + scale + 0 * out[0]}; })[0];
+  const Tensor y = custom_gradient(
+      {x}, [&](auto& in) { return std::vector<Tensor>{in[0] * scale * convert(power, f64)}; },
+      [&](auto&, auto& out, auto& grad) { return std::vector<Tensor>{grad[0] * 10 + scale + 0 * out[0]}; })[0];
   const Tensor gradient = gradients(reduce_sum(y), {x})[0];
   Session session(graph, test::options());
   const auto out = session.run({y, gradient}, {{x, Array({2}, {1.0, 2.0})}, {power, Array(2)}});

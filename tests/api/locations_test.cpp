@@ -1,9 +1,9 @@
 // Whatever a public function appends carries the line of the user's call, never a line of Kiln.
+#include <unistd.h>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <sstream>
-#include <unistd.h>
 
 #include "api_test.h"
 
@@ -43,26 +43,48 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
       {"operators", [](Graph&, const Tensor& x) { -((x + 1) * (2 - x) / (x + 3) % 5); }},
       {"arithmetic", [](Graph&, const Tensor& x) { add(x, subtract(x, multiply(1, divide(x, negate(remainder(x, 2)))))); }},
       {"binary", [](Graph&, const Tensor& x) { clamp(maximum(power(x, 2), minimum(kiln::atan2(x, 1), 3)), 0, x); }},
-      {"compare", [](Graph&, const Tensor& x) { logical_xor(logical_and(equal(x, 1), not_equal(x, 2)), logical_or(less(x, 1), logical_not(greater(x, 2)))); }},
+      {"compare",
+       [](Graph&, const Tensor& x) {
+         logical_xor(logical_and(equal(x, 1), not_equal(x, 2)), logical_or(less(x, 1), logical_not(greater(x, 2))));
+       }},
       {"compare_more", [](Graph&, const Tensor& x) { select(less_equal(x, 1), x, 2), where(greater_equal(x, 1), 1, x), is_finite(x); }},
-      {"functions", [](Graph&, const Tensor& x) { kiln::abs(sign(kiln::floor(kiln::ceil(kiln::round(kiln::exp(kiln::expm1(kiln::log(kiln::log1p(kiln::sqrt(rsqrt(kiln::cbrt(x)))))))))))); }},
-      {"more_functions", [](Graph&, const Tensor& x) { kiln::sin(kiln::cos(kiln::tan(kiln::tanh(kiln::erf(square(reciprocal(convert(x, f64)))))))); }},
+      {"functions",
+       [](Graph&, const Tensor& x) {
+         kiln::abs(
+             sign(kiln::floor(kiln::ceil(kiln::round(kiln::exp(kiln::expm1(kiln::log(kiln::log1p(kiln::sqrt(rsqrt(kiln::cbrt(x))))))))))));
+       }},
+      {"more_functions",
+       [](Graph&, const Tensor& x) { kiln::sin(kiln::cos(kiln::tan(kiln::tanh(kiln::erf(square(reciprocal(convert(x, f64)))))))); }},
       {"activations", [](Graph&, const Tensor& x) { relu(leaky_relu(elu(gelu(gelu(sigmoid(silu(softplus(x))), true))))); }},
       {"convert_bool", [](Graph&, const Tensor& x) { convert(x, boolean); }},
-      {"reductions", [](Graph&, const Tensor& x) { reduce_sum(x), reduce_mean(x, 0), reduce_prod(x), reduce_max(x, 1, true), reduce_min(x), argmax(x), argmin(x, 0); }},
+      {"reductions",
+       [](Graph&, const Tensor& x) {
+         reduce_sum(x), reduce_mean(x, 0), reduce_prod(x), reduce_max(x, 1, true), reduce_min(x), argmax(x), argmin(x, 0);
+       }},
       {"logic_reductions", [](Graph&, const Tensor& x) { reduce_all(greater(x, 0)), reduce_any(greater(x, 0), 1); }},
       {"symbolic_mean", [](Graph& g, const Tensor&) { reduce_mean(g.placeholder("s", f32, {Dim("n")})); }},
       {"softmax", [](Graph&, const Tensor& x) { softmax(x), log_softmax(x, 0), logsumexp(x, 0); }},
       {"cross_entropy", [](Graph&, const Tensor& x) { softmax_cross_entropy(x, argmax(x)), softmax_cross_entropy(x, softmax(x)); }},
       {"matmul", [](Graph& g, const Tensor& x) { matmul(x, g.ones(f32, {2, 3, 5})), matmul(x, transpose(x)); }},
-      {"shapes", [](Graph&, const Tensor& x) { squeeze(expand_dims(flatten(reshape(x, {2, 3, -1}), 1), 0), 0), broadcast_to(x, {4, 2, 3}); }},
+      {"shapes",
+       [](Graph&, const Tensor& x) { squeeze(expand_dims(flatten(reshape(x, {2, 3, -1}), 1), 0), 0), broadcast_to(x, {4, 2, 3}); }},
       {"moves", [](Graph&, const Tensor& x) { pad(slice(reverse(transpose(x, {1, 0}), 0), {0, 0}, {2, 2}), {1, 1}, {0, 0}, 0); }},
       {"joins", [](Graph&, const Tensor& x) { concatenate({x, x}, 0), stack({x, x}); }},
       {"indices", [](Graph&, const Tensor& x) { take(x, 1), one_hot(argmax(x), 4), zeros_like(x), ones_like(x); }},
-      {"makers", [](Graph& g, const Tensor&) { g.constant(Array(1)), g.full(f32, {2}, 3), g.zeros(f32, {2}), g.ones(f32, {2}), g.iota(i32, {2, 2}, 1), g.range(i64, 4), g.size(Dim("m")); }},
-      {"random", [](Graph& g, const Tensor& x) { g.random_uniform(f64, {2}), g.random_normal(f32, {2}), g.random_bits({3}), dropout(x, 0.5); }},
-      {"others", [](Graph&, const Tensor& x) { stop_gradient(x); check(reduce_all(is_finite(x)), "finite"); }},
-      {"initializers", [](Graph& g, const Tensor&) {
+      {"makers",
+       [](Graph& g, const Tensor&) {
+         g.constant(Array(1)), g.full(f32, {2}, 3), g.zeros(f32, {2}), g.ones(f32, {2}), g.iota(i32, {2, 2}, 1), g.range(i64, 4),
+             g.size(Dim("m"));
+       }},
+      {"random",
+       [](Graph& g, const Tensor& x) { g.random_uniform(f64, {2}), g.random_normal(f32, {2}), g.random_bits({3}), dropout(x, 0.5); }},
+      {"others",
+       [](Graph&, const Tensor& x) {
+         stop_gradient(x);
+         check(reduce_all(is_finite(x)), "finite");
+       }},
+      {"initializers",
+       [](Graph& g, const Tensor&) {
          g.variable("a", zeros(f32, {2}));
          g.variable("b", truncated_normal(f32, {2}));
          g.variable("c", xavier_uniform(f32, {2, 3}));
@@ -73,25 +95,35 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
          g.variable("h", Array(1.0f));
          g.variable("i", f32, Shape{2});
        }},
-      {"state", [](Graph& g, const Tensor& x) {
+      {"state",
+       [](Graph& g, const Tensor& x) {
          const Variable v = g.variable("v", ones(f32, {2, 3}));
          group({assign(v, x), assign_add(v, 1), assign_sub(v, x)});
        }},
-      {"control", [](Graph& g, const Tensor& x) {
+      {"control",
+       [](Graph& g, const Tensor& x) {
          cond(g.constant(Array(true)), [&] { return x + 1; }, [&] { return x; });
-         while_loop([&](auto& v) { return less(v[0], 2); }, [&](auto& v) { return std::vector<Tensor>{v[0] + 1, v[1] * g.random_uniform(f32, {2, 3})}; }, {g.constant(Array(0)), x});
+         while_loop([&](auto& v) { return less(v[0], 2); },
+                    [&](auto& v) { return std::vector<Tensor>{v[0] + 1, v[1] * g.random_uniform(f32, {2, 3})}; },
+                    {g.constant(Array(0)), x});
        }},
       {"gradients", [](Graph&, const Tensor& x) { gradients(reduce_sum(x * x), {x}); }},
-      {"custom_gradient", [](Graph&, const Tensor& x) {
-         custom_gradient({x}, [](auto& in) { return std::vector<Tensor>{in[0] * 2}; }, [](auto&, auto&, auto& grad) { return std::vector<Tensor>{grad[0] * 2}; });
+      {"custom_gradient",
+       [](Graph&, const Tensor& x) {
+         custom_gradient(
+             {x}, [](auto& in) { return std::vector<Tensor>{in[0] * 2}; },
+             [](auto&, auto&, auto& grad) { return std::vector<Tensor>{grad[0] * 2}; });
        }},
-      {"modules", [](Graph&, const Tensor& x) {
-         nn::Sequential model(nn::Linear(3, 4), nn::ReLU(), nn::GELU(), nn::Sequential(nn::Linear(4, 3), nn::Dropout(0.1), nn::Softplus(), nn::ELU()), nn::Flatten());
+      {"modules",
+       [](Graph&, const Tensor& x) {
+         nn::Sequential model(nn::Linear(3, 4), nn::ReLU(), nn::GELU(),
+                              nn::Sequential(nn::Linear(4, 3), nn::Dropout(0.1), nn::Softplus(), nn::ELU()), nn::Flatten());
          nn::MSELoss()(model(x), x);
          nn::CrossEntropyLoss(nn::Reduction::sum)(nn::Softmax()(x), argmax(x));
        }},
       {"build", [](Graph& g, const Tensor&) { nn::Sequential(nn::Linear(3, 4)).build(g); }},
-      {"optimizers", [](Graph& g, const Tensor& x) {
+      {"optimizers",
+       [](Graph& g, const Tensor& x) {
          const Variable v = g.variable("v", ones(f32, {2, 3}));
          const Tensor loss = reduce_sum(v * x);
          SGD({.lr = 1, .momentum = 0.9, .dampening = 0.1, .weight_decay = 0.1}).minimize(loss);

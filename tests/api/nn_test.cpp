@@ -1,6 +1,6 @@
 // Modules, losses, batches, text files.
-#include <filesystem>
 #include <unistd.h>
+#include <filesystem>
 
 #include "api_test.h"
 
@@ -10,7 +10,8 @@ namespace {
 
 class TwoLayerNet : public nn::Module {
  public:
-  TwoLayerNet(int in, int hidden, int out) : linear1(add("linear1", nn::Linear(in, hidden))), linear2(add("linear2", nn::Linear(hidden, out))) {}
+  TwoLayerNet(int in, int hidden, int out)
+      : linear1(add("linear1", nn::Linear(in, hidden))), linear2(add("linear2", nn::Linear(hidden, out))) {}
 
  private:
   Tensor forward(const Tensor& x) override { return linear2(relu(linear1(x))) * parameter(x, "scale", ones(x.dtype(), {})); }
@@ -93,7 +94,8 @@ TEST(Modules, ActivationsAreTheFunctions) {
 
 TEST(Modules, Losses) {
   Graph graph;
-  const Tensor p = graph.placeholder("p", f64, {2, 3}), t = graph.placeholder("t", f64, {2, 3}), labels = graph.placeholder("labels", i64, {2});
+  const Tensor p = graph.placeholder("p", f64, {2, 3}), t = graph.placeholder("t", f64, {2, 3}),
+               labels = graph.placeholder("labels", i64, {2});
   const Tensor logits = p * 100;  // large enough to overflow exp
   Session session(graph, test::options());
   const Array pv({2, 3}, {1.0, 2.0, 3.0, 4.0, 5.0, 6.0}), tv({2, 3}, {0.0, 2.0, 5.0, 4.0, 5.0, 9.0});
@@ -181,6 +183,33 @@ TEST(Text, WrittenGraphsReadBack) {
   }
   for (std::size_t i = 0; i < 4; ++i) EXPECT_TRUE(identical(results[i], results[i + 4])) << i;
   std::filesystem::remove_all(folder);
+}
+
+TEST(Text, AProgramMayHoldSeveralSteps) {
+  Graph graph;
+  const Variable w = graph.variable("w", Array(8.0));
+  assign(w, w + 1).named("up");
+  assign(w, w - 1).named("down");
+  SGD({.lr = 0.25}).minimize(w * w);
+  const Graph read = Graph::parse(graph.text());
+  EXPECT_EQ(read.text(), graph.text());
+  Session session(read, test::options());
+  session.initialize();
+  EXPECT_EQ(session.run("up").item<double>(), 9);
+  EXPECT_EQ(session.run("down").item<double>(), 8);
+  EXPECT_THROW(session.run({"up", "down"}), Error);
+}
+
+TEST(Text, ErrorsNameTheLineOfTheText) {
+  try {
+    Graph::parse("graph @main(%x: f32[3]) -> (%y) {\n  %y = tangent %x : f32[3]\n}\n", "model.kiln");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::parse);
+    EXPECT_EQ(std::string(error.where().file), "model.kiln");
+    EXPECT_EQ(error.where().line, 2u);
+    EXPECT_NE(error.message().find("tangent"), std::string::npos) << error.what();
+  }
 }
 
 }  // namespace

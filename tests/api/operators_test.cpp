@@ -93,7 +93,8 @@ TEST(Operators, MatmulOfAllRanks) {
   EXPECT_EQ(shape({6, 1, 2, 3}, {5, 3, 4}), "f32[6, 5, 2, 4]");
   EXPECT_EQ(shape({Dim("b"), 2, 3}, {Dim("b"), 3, 4}), "f32[b, 2, 4]");
   expect_same(run(x, [](const Tensor& t) { return matmul(t, transpose(t)); }), f({2, 2}, {14, 32, 32, 77}));
-  expect_same(run(x, [](const Tensor& t) { return matmul(expand_dims(t, 0), stack({transpose(t), transpose(t)})); }), f({2, 2, 2}, {14, 32, 32, 77, 14, 32, 32, 77}));
+  expect_same(run(x, [](const Tensor& t) { return matmul(expand_dims(t, 0), stack({transpose(t), transpose(t)})); }),
+              f({2, 2, 2}, {14, 32, 32, 77, 14, 32, 32, 77}));
 }
 
 TEST(Operators, Shapes) {
@@ -103,7 +104,8 @@ TEST(Operators, Shapes) {
   expect_same(run(x, [](const Tensor& t) { return reverse(t, {}); }), f({2, 3}, {6, 5, 4, 3, 2, 1}));
   expect_same(run(x, [](const Tensor& t) { return stack({t, t * 10}, -1); }), f({2, 3, 2}, {1, 10, 2, 20, 3, 30, 4, 40, 5, 50, 6, 60}));
   expect_same(run(i({3}, {2, 0, 7}), [](const Tensor& t) { return one_hot(t, 3); }), f({3, 3}, {0, 0, 1, 1, 0, 0, 0, 0, 0}));
-  expect_same(run(i({2}, {1, -3}), [](const Tensor& t) { return take(convert(transpose(stack({t, t * 2})), f32), t); }), f({2, 2}, {-3, -6, 1, 2}));
+  expect_same(run(i({2}, {1, -3}), [](const Tensor& t) { return take(convert(transpose(stack({t, t * 2})), f32), t); }),
+              f({2, 2}, {-3, -6, 1, 2}));
   Graph graph;
   Dim n("n", {.min = 1});
   const Tensor s = graph.placeholder("s", f32, {n, 4, 6});

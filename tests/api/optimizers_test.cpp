@@ -60,8 +60,10 @@ TEST(Optimizers, SGDWithEverything) {
 
 Update adam(double lr, double decay, bool decoupled) {
   return [=, m = 0.0, v = 0.0](int t, double w, double g) mutable {
-    if (decoupled) w -= lr * decay * w;
-    else g += decay * w;
+    if (decoupled)
+      w -= lr * decay * w;
+    else
+      g += decay * w;
     m = 0.9 * m + 0.1 * g;
     v = 0.999 * v + 0.001 * g * g;
     return w - lr / (1 - std::pow(0.9, t)) * m / (std::sqrt(v) / std::sqrt(1 - std::pow(0.999, t)) + 1e-8);
@@ -109,15 +111,18 @@ TEST(Optimizers, RMSprop) {
     };
   });
   RMSprop all({.lr = 0.05, .alpha = 0.9, .weight_decay = 0.1, .momentum = 0.5, .centered = true});
-  expect_trajectory(all, [] {
-    return [s = 0.0, a = 0.0, m = 0.0](int, double w, double g) mutable {
-      g += 0.1 * w;
-      s = 0.9 * s + 0.1 * g * g;
-      a = 0.9 * a + 0.1 * g;
-      m = 0.5 * m + g / (std::sqrt(s - a * a) + 1e-8);
-      return w - 0.05 * m;
-    };
-  }, f64, 1e-10);
+  expect_trajectory(
+      all,
+      [] {
+        return [s = 0.0, a = 0.0, m = 0.0](int, double w, double g) mutable {
+          g += 0.1 * w;
+          s = 0.9 * s + 0.1 * g * g;
+          a = 0.9 * a + 0.1 * g;
+          m = 0.5 * m + g / (std::sqrt(s - a * a) + 1e-8);
+          return w - 0.05 * m;
+        };
+      },
+      f64, 1e-10);
 }
 
 TEST(Optimizers, RateMayBeATensor) {
@@ -157,7 +162,8 @@ TEST(Optimizers, StateIsNamedSavedAndSharedByItsSteps) {
   second.minimize(w * w, {w});
   std::vector<std::string> names;
   for (const Variable& v : graph.variables()) names.push_back(v.name());
-  EXPECT_EQ(names, (std::vector<std::string>{"w", "w.exp_avg", "w.exp_avg_sq", "optimizer.step", "w.exp_avg.1", "w.exp_avg_sq.1", "optimizer.step.1"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"w", "w.exp_avg", "w.exp_avg_sq", "optimizer.step", "w.exp_avg.1", "w.exp_avg_sq.1",
+                                             "optimizer.step.1"}));
 }
 
 TEST(Optimizers, ApplyGradientsTakesWhatTheCallerComputed) {
