@@ -35,28 +35,33 @@ runtime::Program describe(const ir::Program& program) {
   runtime::Program result;
   std::int64_t next_value = 1;  // values[0] is the arena's size
   const auto location = [&](ir::LocationId id) { return id < program.locations.size() ? program.locations[id] : Location{}; };
+  const auto dims_of = [&](const ir::Dims& dims) {
+    std::vector<runtime::DimSpec> specs;
+    for (const ir::Dim& dim : dims) {
+      runtime::DimSpec& extent = specs.emplace_back();
+      extent.text = ir::to_string(dim);
+      if (dim.is_constant()) {
+        extent.value = dim.constant();
+      } else if (const auto symbol = dim.as_symbol()) {
+        const auto found =
+            std::find_if(program.symbols.begin(), program.symbols.end(), [&](const auto& info) { return info->name == *symbol; });
+        internal_check(found != program.symbols.end(), "the types that a program is described by mention only its symbols");
+        extent.kind = runtime::DimSpec::Kind::symbol;
+        extent.value = found - program.symbols.begin();
+      } else {
+        extent.kind = runtime::DimSpec::Kind::expression;
+        extent.value = next_value++;
+      }
+    }
+    return specs;
+  };
   const auto ports = [&](const std::vector<ir::ProgramPort>& given, std::vector<runtime::PortSpec>& specs) {
     for (const ir::ProgramPort& port : given) {
       runtime::PortSpec spec;
       spec.name = port.name;
       spec.dtype = port.dtype;
       spec.where = location(port.location);
-      for (const ir::Dim& dim : port.dims) {
-        runtime::DimSpec& extent = spec.dims.emplace_back();
-        extent.text = ir::to_string(dim);
-        if (dim.is_constant()) {
-          extent.value = dim.constant();
-        } else if (const auto symbol = dim.as_symbol()) {
-          const auto found =
-              std::find_if(program.symbols.begin(), program.symbols.end(), [&](const auto& info) { return info->name == *symbol; });
-          internal_check(found != program.symbols.end(), "a program's ports mention only its symbols");
-          extent.kind = runtime::DimSpec::Kind::symbol;
-          extent.value = found - program.symbols.begin();
-        } else {
-          extent.kind = runtime::DimSpec::Kind::expression;
-          extent.value = next_value++;
-        }
-      }
+      spec.dims = dims_of(port.dims);
       specs.push_back(std::move(spec));
     }
   };
@@ -82,6 +87,13 @@ runtime::Program describe(const ir::Program& program) {
     result.dim_checks.push_back(
         {static_cast<std::int32_t>(next_value), static_cast<std::int32_t>(next_value + 1), static_cast<std::int32_t>(check.check)});
     next_value += 2;
+  }
+  for (const ir::ProgramCustomCall& call : program.custom_calls) {
+    runtime::CustomCallSpec& spec = result.custom_calls.emplace_back();
+    spec.name = call.name;
+    for (const ir::Type& type : call.operands) spec.inputs.push_back({type.dtype, dims_of(type.dims)});
+    for (const ir::Type& type : call.results) spec.results.push_back({type.dtype, dims_of(type.dims)});
+    spec.where = location(call.location);
   }
   result.constants = program.constants;
   result.plan_values = static_cast<std::int32_t>(next_value);
@@ -133,6 +145,7 @@ void locate(runtime::Program& program, const std::vector<Location>& table) {
   for (auto* ports : {&program.inputs, &program.outputs})
     for (runtime::PortSpec& port : *ports) port.where = numbered_location(table, port.where);
   for (runtime::VariableSpec& variable : program.variables) variable.where = numbered_location(table, variable.where);
+  for (runtime::CustomCallSpec& call : program.custom_calls) call.where = numbered_location(table, call.where);
   for (runtime::CheckSpec& check : program.checks) check.where = numbered_location(table, check.where);
 }
 
@@ -234,7 +247,9 @@ class GraphSource final : public runtime::ProgramSource {
                                                   Location where) override {
     std::lock_guard lock(state_->compiling);
     PrunedModule pruned = prune(*state_, fetches, feeds, where);
+    require_functions(*state_, pruned.module, where);
     auto program = std::make_shared<runtime::Program>(compile_module(std::move(pruned.module), options, where));
+    attach_functions(*state_, *program);
     program->input_feeds = std::move(pruned.input_feeds);
     program->fetch_outputs = std::move(pruned.fetch_outputs);
     return program;
@@ -242,7 +257,11 @@ class GraphSource final : public runtime::ProgramSource {
 
   std::shared_ptr<const runtime::Program> initializer(const SessionOptions& options, Location where) override {
     std::lock_guard lock(state_->compiling);
-    return std::make_shared<runtime::Program>(compile_module(initializer_module(*state_), options, where));
+    ir::Module module = initializer_module(*state_);
+    require_functions(*state_, module, where);
+    auto program = std::make_shared<runtime::Program>(compile_module(std::move(module), options, where));
+    attach_functions(*state_, *program);
+    return program;
   }
 
   std::vector<VariableInfo> variables() const override {

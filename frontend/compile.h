@@ -14,6 +14,11 @@ passes::CpuTarget cpu_target(const std::string& target);
 /// What a Session must know of a program: everything but the code. Ports, variables and checks keep the locations that the program has.
 runtime::Program describe(const ir::Program& program);
 
+/// Throws Error(invalid_argument) when the module calls a function that the graph does not have.
+void require_functions(const GraphState& state, const ir::Module& module, const Location& where);
+/// Gives the program's custom calls the graph's functions.
+void attach_functions(const GraphState& state, runtime::Program& program);
+
 /// A program that evaluates the module operator by operator.
 runtime::Program reference_program(ir::Module module);
 

@@ -12,7 +12,8 @@ namespace {
 
 struct Reference {
   ir::Module module;
-  ir::Program signature;  ///< ports, symbols and variables; it has no statements
+  ir::Program signature;  ///< ports, symbols, variables and custom calls; it has no statements
+  std::map<std::pair<const ir::Graph*, ir::NodeId>, std::int64_t> custom_calls;  ///< which one a node is
 };
 
 Shape concrete(const ir::Dims& dims, const ir::Program& signature, const std::int64_t* symbols) {
@@ -25,6 +26,11 @@ Shape concrete(const ir::Dims& dims, const ir::Program& signature, const std::in
     }));
   return Shape(std::move(extents));
 }
+
+/// Ends an interpretation: the status that the run ends with.
+struct Stop {
+  std::int32_t status;
+};
 
 std::int32_t run(kiln_call* call) {
   const Reference& reference = *static_cast<const Reference*>(call->program);
@@ -39,9 +45,31 @@ std::int32_t run(kiln_call* call) {
     variables.emplace(variable.name,
                       Array::adopt(variable.dtype, concrete(variable.dims, signature, call->symbols), call->variables[i], nullptr));
   }
-  const ir::RunResult result = ir::interpret(reference.module, inputs, variables);
-  if (call->poll)
-    if (const std::int32_t stop = call->poll(call->poll_context); stop != KILN_OK) return stop;
+  ir::InterpretHooks hooks;
+  hooks.poll = [&] {
+    if (const std::int32_t status = call->poll ? call->poll(call->poll_context) : KILN_OK; status != KILN_OK) throw Stop{status};
+  };
+  hooks.custom_call = [&](const ir::Graph& graph, ir::NodeId node, std::span<const Array> operands, std::span<const Shape> shapes) {
+    const std::int64_t index = reference.custom_calls.at({&graph, node});
+    std::vector<Array> results;
+    std::vector<const void*> read;
+    std::vector<void*> written;
+    for (const Array& operand : operands) read.push_back(operand.raw());
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      results.emplace_back(graph.type(graph.node(node).first_result + static_cast<ir::ValueId>(i)).dtype, shapes[i]);
+      written.push_back(results.back().mutable_raw());
+    }
+    if (call->custom_call && call->custom_call(call->custom_call_context, index, read.data(), written.data()) == 0) return results;
+    call->detail = index;
+    throw Stop{KILN_CUSTOM_CALL};
+  };
+  ir::RunResult result;
+  try {
+    result = ir::interpret(reference.module, inputs, variables, hooks);
+    hooks.poll();
+  } catch (const Stop& stop) {
+    return stop.status;
+  }
   for (std::size_t i = 0; i < result.results.size(); ++i)
     if (result.results[i].bytes() > 0) std::memcpy(call->outputs[i], result.results[i].raw(), result.results[i].bytes());
   for (std::size_t i = 0; i < signature.variables.size(); ++i) {
@@ -99,6 +127,22 @@ ir::Program signature_of(const ir::Module& module) {
   return signature;
 }
 
+/// Lists the custom calls of all graphs in the signature.
+void list_custom_calls(Reference& reference) {
+  for (const auto& graph : reference.module.graphs)
+    for (ir::NodeId n = 0; n < graph->node_count(); ++n) {
+      const ir::Node& node = graph->node(n);
+      if (node.op != ir::Op::custom_call) continue;
+      std::vector<ir::ProgramCustomCall>& calls = reference.signature.custom_calls;
+      reference.custom_calls[{graph.get(), n}] = static_cast<std::int64_t>(calls.size());
+      ir::ProgramCustomCall& call = calls.emplace_back();
+      call.name = node.attributes.text("name");
+      call.location = node.location;
+      for (const ir::ValueId v : node.operands) call.operands.push_back(graph->type(v));
+      for (std::uint32_t i = 0; i < node.result_count; ++i) call.results.push_back(graph->type(node.first_result + i));
+    }
+}
+
 }  // namespace
 
 runtime::Program reference_program(ir::Module module) {
@@ -106,6 +150,7 @@ runtime::Program reference_program(ir::Module module) {
   auto reference = std::make_shared<Reference>();
   reference->signature = signature_of(module);
   reference->module = std::move(module);
+  list_custom_calls(*reference);
   runtime::Program program = describe(reference->signature);
   program.entry = run;
   program.plan = plan;

@@ -57,6 +57,9 @@ struct GraphState : std::enable_shared_from_this<GraphState> {
   std::unordered_set<std::uint32_t> streams;             ///< taken random streams
   std::unordered_map<std::string, std::uint32_t> draws;  ///< random operations so far in each scope
 
+  std::map<std::string, CustomFunction> custom_functions;
+  std::int64_t next_custom_call = 0;                     ///< ordinal of the next custom_call
+
   mutable std::mutex compiling;  ///< sessions of one graph compile one after the other: pruning may make a variable's node
 
   Region& innermost() { return open.back(); }

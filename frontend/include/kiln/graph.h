@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kiln/array.h"
+#include "kiln/custom_function.h"
 #include "kiln/dim.h"
 #include "kiln/dtype.h"
 #include "kiln/error.h"
@@ -207,6 +208,11 @@ class Graph {
                        std::source_location location = std::source_location::current());
   /// Uniform 32-bit words, u32.
   Tensor random_bits(const Dims& dims, std::source_location location = std::source_location::current());
+
+  /// The function that custom calls of this name call, for graphs that were read and for calls made without one. A name keeps its function:
+  /// Error(invalid_argument) for one that has a function already.
+  void register_custom_call(const std::string& name, CustomFunction function,
+                            std::source_location location = std::source_location::current());
 
   /// The whole graph as text (ir/text.h); large literals are shortened.
   std::string text() const;

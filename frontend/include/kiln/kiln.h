@@ -3,6 +3,7 @@
 
 #include "kiln/array.h"
 #include "kiln/control.h"
+#include "kiln/custom_call.h"
 #include "kiln/data.h"
 #include "kiln/dim.h"
 #include "kiln/dtype.h"
