@@ -39,6 +39,8 @@ std::shared_ptr<GraphState> state_of(ir::Module module) {
     for (ir::NodeId n = 0; n < graph->node_count(); ++n)
       if (const ir::Node& node = graph->node(n); node.op == ir::Op::rng_bits)
         state->streams.insert(static_cast<std::uint32_t>(node.attributes.integer("stream")));
+      else if (node.op == ir::Op::custom_call && node.attributes.integer("ordinal") < INT64_MAX)
+        state->next_custom_call = std::max(state->next_custom_call, node.attributes.integer("ordinal") + 1);
   for (ir::NodeId n = 0; n < main.node_count(); ++n) {
     const ir::Node& node = main.node(n);
     if (node.op == ir::Op::variable)
