@@ -1,0 +1,55 @@
+# Installs BUILD, moves what was installed, and builds and runs the project CONSUMER against it.
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT status EQUAL 0)
+    list(JOIN ARGN " " command)
+    message(FATAL_ERROR "${command}\nended with ${status}:\n${output}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+file(REMOVE_RECURSE ${WORK})
+file(MAKE_DIRECTORY ${WORK}/run)
+run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/first)
+file(RENAME ${WORK}/first ${WORK}/prefix)
+set(ENV{XDG_CACHE_HOME} ${WORK}/cache)
+
+# Only public headers are installed.
+file(GLOB_RECURSE headers RELATIVE ${WORK}/prefix/include ${WORK}/prefix/include/*)
+foreach(header IN LISTS headers)
+  if(NOT header MATCHES "^kiln/(detail/)?[a-z_]+\\.h$")
+    message(FATAL_ERROR "installed as a header: ${header}")
+  endif()
+endforeach()
+
+run(${CMAKE_COMMAND} -S ${CONSUMER} -B ${WORK}/build -G ${GENERATOR} -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${COMPILER}
+    -DCMAKE_CXX_FLAGS=${FLAGS} -DCMAKE_PREFIX_PATH=${WORK}/prefix)
+run(${CMAKE_COMMAND} --build ${WORK}/build)
+run(${CMAKE_COMMAND} -E chdir ${WORK}/run ${WORK}/build/train)
+message(STATUS "find_package(Kiln): ${output}")
+run(${CMAKE_COMMAND} -E chdir ${WORK}/run ${WORK}/build/arrays)
+if(NOT output STREQUAL "f32[2, 2] {{1, 2}, {3, 4}}\n")
+  message(FATAL_ERROR "the runtime's program printed:\n${output}")
+endif()
+
+# The runtime needs no LLVM.
+find_program(LDD ldd)
+if(LDD)
+  run(${LDD} ${WORK}/build/arrays)
+  if(output MATCHES "LLVM")
+    message(FATAL_ERROR "a program of the runtime alone is linked with LLVM:\n${output}")
+  endif()
+endif()
+
+run(${WORK}/prefix/bin/kiln --version)
+message(STATUS "installed: ${output}")
+
+find_program(PKG_CONFIG pkg-config)
+if(PKG_CONFIG)
+  set(ENV{PKG_CONFIG_PATH} ${WORK}/prefix/${LIBDIR}/pkgconfig)
+  run(${PKG_CONFIG} --cflags --libs kiln)
+  separate_arguments(flags UNIX_COMMAND "${output}")
+  run(${COMPILER} ${FLAGS} ${CONSUMER}/train.cpp -o ${WORK}/build/train_pkg_config ${flags})
+  run(${CMAKE_COMMAND} -E chdir ${WORK}/run ${WORK}/build/train_pkg_config)
+  message(STATUS "pkg-config: ${output}")
+endif()
