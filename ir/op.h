@@ -1,5 +1,5 @@
-// The operator table: one entry per op, as data. Everything that is known of an op stands in its entry: shape inference, reference evaluation,
-// gradient, lowering, test samples. Passes, printers, tests and docs ask the table; nothing switches over ops.
+// The operator table: one entry per op, as data. Everything that is known of an op stands in its entry: shape inference, reference
+// evaluation, gradient, lowering, test samples. Passes, printers, tests and docs ask the table; nothing switches over ops.
 //
 // Adding an operator: a line in ir/ops.def, an entry in ir/ops/<family>.cpp, a public function in frontend/.
 #pragma once
@@ -16,6 +16,11 @@
 namespace kiln::ir {
 
 class Builder;
+
+/// The order of a floating-point contraction, everywhere: blocks of this many consecutive k (row-major over the contracted dims) are
+/// accumulated from 0 by fma in increasing k, and the blocks' sums are added in order. One long chain would lose twice the digits at K =
+/// 1000; the extent alone decides, so every schedule and target has the same bits.
+inline constexpr std::int64_t contraction_block = 256;
 
 /// A set of dtypes, one bit each.
 struct DTypeSet {
@@ -84,17 +89,18 @@ using ScalarId = std::uint32_t;
 
 /// One expression of a ScalarGraph.
 struct ScalarNode {
-  LoopOp op{};                     ///< an arithmetic op, a function, constant, index, load, or let (= an integer made into an index atom)
+  LoopOp op{};  ///< an arithmetic op, a function, constant, index, load, or let (= an integer made into an index atom)
   DType dtype = DType::f32;
   std::vector<ScalarId> operands;
-  std::uint32_t source = none;     ///< load: which value of the kernel graph (or which buffer, once assigned)
-  std::vector<Dim> indices;        ///< load: one per dim of the source; index: one
+  std::uint32_t source = none;  ///< load: which value of the kernel graph (or which buffer, once assigned)
+  std::vector<Dim> indices;     ///< load: one per dim of the source; index: one
   Literal literal;
   Comparison comparison = Comparison::eq;
-  std::string name;                ///< let: the atom's name
+  std::string name;  ///< let: the atom's name
 };
 
-/// Builds scalar expressions with hash-consing: equal expressions get the same id, so sharing is by construction. Implemented by the lowering pass.
+/// Builds scalar expressions with hash-consing: equal expressions get the same id, so sharing is by construction. Implemented by the
+/// lowering pass.
 class ScalarBuilder {
  public:
   virtual ~ScalarBuilder() = default;
@@ -132,9 +138,9 @@ struct Structured {
     Dim extent;
     bool reduced = false;
   };
-  std::vector<Iteration> axes;           ///< the parallel ones first, in the order of the result's dims, then the reduced ones
-  LoopOp combiner = LoopOp::add;         ///< add, multiply, minimum, maximum, and_, or_
-  Literal identity;                      ///< start of the fold
+  std::vector<Iteration> axes;    ///< the parallel ones first, in the order of the result's dims, then the reduced ones
+  LoopOp combiner = LoopOp::add;  ///< add, multiply, minimum, maximum, and_, or_
+  Literal identity;               ///< start of the fold
   /// The value to fold, at given axis indices. For a contraction a product: schedules recognise multiply under add.
   std::function<ScalarId(ScalarBuilder&, std::span<const Dim> axes)> body;
 };
@@ -160,10 +166,10 @@ struct Sample {
   std::vector<Type> operands = {};
   Attributes attributes = {};
   bool generic = true;
-  double low = -2, high = 2;               ///< range of random operand values
+  double low = -2, high = 2;  ///< range of random operand values
   /// Explicit operand values instead of random ones (may be fewer), converted to the operands' dtypes.
   std::vector<Array> values = {};
-  bool differentiable = true;              ///< false: at a kink or in integers
+  bool differentiable = true;  ///< false: at a kink or in integers
 };
 using SamplesFunction = std::vector<Sample> (*)(Op);
 
@@ -171,26 +177,26 @@ using SamplesFunction = std::vector<Sample> (*)(Op);
 
 struct OpInfo {
   std::string_view name;
-  std::string_view doc;                     ///< one sentence, then semantics at the edges
+  std::string_view doc;                             ///< one sentence, then semantics at the edges
   std::int16_t min_operands = 0, max_operands = 0;  ///< -1: any number
   std::span<const AttributeSpec> attributes = {};
-  DTypeSet dtypes = all_dtypes;             ///< of operand 0 (of the result, for ops without operands)
+  DTypeSet dtypes = all_dtypes;  ///< of operand 0 (of the result, for ops without operands)
   InferFunction infer = nullptr;
-  EvaluateFunction evaluate = nullptr;      ///< null: the interpreter handles it (state and control)
+  EvaluateFunction evaluate = nullptr;  ///< null: the interpreter handles it (state and control)
   GradientFunction gradient = nullptr;
-  std::string_view no_gradient = {};        ///< why there is none, when `gradient` is null; shown in errors
+  std::string_view no_gradient = {};  ///< why there is none, when `gradient` is null; shown in errors
   ElementFunction element = nullptr;
   StructuredFunction structured = nullptr;
   SamplesFunction samples = nullptr;
   /// Sample classes that make no sense for the op. `broadcast` makes sense only where operands may differ in shape.
   SampleClasses no_samples = {SampleClass::broadcast};
-  double tolerance = 0;                     ///< of loops against evaluate, in ULP of the result; 0: exact
+  double tolerance = 0;  ///< of loops against evaluate, in ULP of the result; 0: exact
   /// result[i] depends on operand[i] only; operands have the result's shape (the mask of select, bounds of clamp: or rank 0).
   bool elementwise = false;
   bool commutative = false;
-  bool effect = false;                      ///< must not be removed or merged (assign, check)
-  bool open_attributes = false;             ///< attributes beyond the listed ones are allowed (composite, kernel)
-  LoopOp loop_op = LoopOp::constant;        ///< elementwise ops that are one loop operation: which (constant: none)
+  bool effect = false;                ///< must not be removed or merged (assign, check)
+  bool open_attributes = false;       ///< attributes beyond the listed ones are allowed (composite, kernel)
+  LoopOp loop_op = LoopOp::constant;  ///< elementwise ops that are one loop operation: which (constant: none)
 };
 
 /// Defined once per op, in ir/ops/: `template <> constinit const OpInfo OpEntry<Op::negate>::info = {.name = "negate", ...};`. (A static

@@ -10,8 +10,9 @@
 // no slow remainder; a switch selects the microkernel of the height, which also serves symbolic M. N is cut into tiles of `columns`
 // vectors, the last one narrower and masked.
 //
-// Order of accumulation: from 0, k increasing, one fma per step. Neither tile sizes nor the packing nor the target change it, so neither
-// changes a bit.
+// Order of accumulation: blocks of ir::contraction_block steps of k, each from 0 by one fma per step, their sums added in order. Neither
+// tile sizes nor the packing nor the target change it, so neither changes a bit. The total is a value carried by the loop over blocks; it
+// is not used in the loop over k, so it is what the register allocator moves to the stack, once per block.
 //
 // Memory. B is read in place when it is contiguous along n and small (or M is): a tile's columns then stream from L2. Otherwise it is
 // packed first, with its prologue, into K-major panels as wide as a tile, in parallel. A is read in place, element by element with any
@@ -19,8 +20,8 @@
 // of tiles: with few rows, all row tiles of a column panel (the panel is reused from cache); with many rows, all panels of a block of
 // columns that fits in L2 for each row tile (whose A rows are reused from L1).
 //
-// Blocks of k. When a panel exceeds L1 (few rows) or A's rows do (many rows), k is cut into blocks; a tile's partial sums wait in a scratch
-// array, bit for bit, and the last block runs the epilogue. Order of tiles inside a block of k as above.
+// Cuts of k. When a panel exceeds L1 (few rows) or A's rows do (many rows), k is cut into pieces of whole blocks; a tile's total waits in a
+// scratch array, bit for bit, and the last piece runs the epilogue. Order of tiles inside a piece as above.
 //
 // Epilogue. Each tile is finished in registers: the expressions of all outputs are evaluated on the accumulators and stored. A parameter
 // that is read only in the epilogue, at an output's own index, is read right before that element is stored and may share memory with the
@@ -301,7 +302,8 @@ class Contraction {
     if (many_rows_) {
       if (k > many_rows_depth) depth_ = many_rows_depth / 2;
     } else if (row_tiles > 1 && k * row > l1_panel_bytes) {
-      depth_ = std::max<std::int64_t>(64, l1_panel_bytes / row / 16 * 16);
+      depth_ = std::max<std::int64_t>(1, l1_panel_bytes / (row * ir::contraction_block)) * ir::contraction_block;
+      if (depth_ >= k) depth_ = 0;
     }
     if (depth_ == 0) return;
     // [batch..., m..., n...]
@@ -515,6 +517,57 @@ class Contraction {
     b_.switch_on(height, heights, [&](std::int64_t h) { microkernel(at, static_cast<int>(h), i, c, j, columns, masked); });
   }
 
+  using Step = std::function<RegisterId(const At& ks, RegisterId carried)>;
+
+  /// `sum` and all of k (or the current piece of it), in the order of ir::contraction_block.
+  RegisterId accumulate(RegisterId sum, const Step& step) {
+    const std::vector<const Axis*>& ks = groups_[k_group];
+    const Dim extent = product_of(ks);
+    const bool one_block = extent.is_constant() && extent.constant() <= ir::contraction_block;
+    if (!is_floating(accumulator_) || one_block) return chain(sum, {}, 0, step);
+
+    // The axes of k that do not run through memory as one are counted together.
+    const bool cut = depth_ != 0;
+    const Dim begin = cut ? k_begin_ : Dim(0), end = cut ? k_end_ : extent;
+    auto position = [&](const Dim& k) {
+      if (ks.size() == 1) return At{{ks[0], k}};
+      At where;
+      Dim rest = k;
+      for (std::size_t i = ks.size(); i-- > 0;) {
+        const Dim divisor = max(ks[i]->extent, 1);
+        where.emplace_back(ks[i], i == 0 ? rest : mod(rest, divisor));
+        rest = floordiv(rest, divisor);
+      }
+      return where;
+    };
+    auto block = [&](const Dim& first, const Dim& last, RegisterId total) {
+      const RegisterId zero = b_.constant(b_.type(total), ir::Literal::of(accumulator_, 0));
+      const RegisterId part =
+          b_.for_loop("k", first, last, 1, LoopKind::serial, {zero}, [&](const Dim& k, std::span<const RegisterId> carried) {
+            return ir::KernelBuilder::Registers{step(position(k), carried[0])};
+          })[0];
+      return b_.binary(LoopOp::add, total, part);
+    };
+    if (cut && depth_ == ir::contraction_block) return block(begin, end, sum);
+    return b_.for_loop("kb", begin, end, ir::contraction_block, LoopKind::serial, {sum},
+                       [&](const Dim& first, std::span<const RegisterId> carried) {
+                         return ir::KernelBuilder::Registers{block(first, min(first + ir::contraction_block, end), carried[0])};
+                       })[0];
+  }
+
+  /// One chain over the axes of k from `depth` inwards (over the current piece, if k is cut).
+  RegisterId chain(RegisterId carried, const At& ks, std::size_t depth, const Step& step) {
+    const std::vector<const Axis*>& axes = groups_[k_group];
+    if (depth == axes.size()) return step(ks, carried);
+    const bool cut = depth_ != 0;
+    return b_.for_loop("k", cut ? k_begin_ : Dim(0), cut ? k_end_ : axes[depth]->extent, 1, LoopKind::serial, {carried},
+                       [&](const Dim& k, std::span<const RegisterId> registers) {
+                         At inner = ks;
+                         inner.emplace_back(axes[depth], k);
+                         return ir::KernelBuilder::Registers{chain(registers[0], inner, depth + 1, step)};
+                       })[0];
+  }
+
   void microkernel(const At& at, int height, const Dim& i, const Dim& c, const Dim& j, int columns, bool masked) {
     ir::Mask mask;
     if (masked) mask = mask_below(b_, j, extent_of(n_), columns, lanes_);
@@ -522,7 +575,6 @@ class Contraction {
     const RegisterType accumulator{accumulator_, static_cast<std::int16_t>(height), static_cast<std::int16_t>(columns),
                                    static_cast<std::int16_t>(lanes_)};
     RegisterId sum = 0;
-    At all = at;
     if (depth_ == 0) {
       sum = b_.constant(accumulator, ir::Literal::of(accumulator_, 0));
     } else {
@@ -531,25 +583,15 @@ class Contraction {
       sum = b_.load(sums_, sums_index(block(at, place, height, columns, {})), accumulator,
                     mask ? b_.binary(LoopOp::and_, *mask, later) : later);
     }
-    std::function<RegisterId(std::size_t, RegisterId)> step = [&](std::size_t depth, RegisterId carried) -> RegisterId {
-      const std::vector<const Axis*>& ks = groups_[k_group];
-      if (depth < ks.size()) {
-        const bool cut = depth_ != 0;
-        return b_.for_loop("k", cut ? k_begin_ : Dim(0), cut ? k_end_ : ks[depth]->extent, 1, LoopKind::serial, {carried},
-                           [&](const Dim& k, std::span<const RegisterId> registers) {
-                             all.emplace_back(ks[depth], k);
-                             const RegisterId next = step(depth + 1, registers[0]);
-                             all.pop_back();
-                             return ir::KernelBuilder::Registers{next};
-                           })[0];
-      }
+    sum = accumulate(sum, [&](const At& ks, RegisterId carried) {
+      At all = at;
+      all.insert(all.end(), ks.begin(), ks.end());
       Expressions expressions = block(all, place, height, columns, mask);
       const RegisterId a = a_.packed ? packed_row(expressions, height) : expressions.value(a_.value);
       const RegisterId b = b_operand_.packed ? packed_panel(expressions, c, columns) : expressions.value(b_operand_.value);
       if (is_floating(accumulator_) && lowering_.target.fma) return b_.fma(a, b, carried);
       return b_.binary(LoopOp::add, b_.binary(LoopOp::multiply, a, b), carried);
-    };
-    sum = step(0, sum);
+    });
 
     if (!finishing_) return b_.store(sums_, sums_index(block(at, place, height, columns, {})), sum, accumulator, mask);
     Expressions epilogue = block(at, place, height, columns, mask);

@@ -95,15 +95,22 @@ std::vector<Array> evaluate_dot_general(const EvaluateContext& context) {
     std::vector<std::int64_t> i(lhs.shape().rank()), j(rhs.shape().rank());
     T* out = result.mutable_data<T>().data();
     for_each_index(result.shape(), [&](std::span<const std::int64_t> index) {
-      C sum = 0;
+      C total = 0, sum = 0;  // of the finished blocks, of the current one
+      std::int64_t k = 0;
       for_each_index(contracted_shape, [&](std::span<const std::int64_t> contracted) {
         operand_indices(roles, index, contracted, i, j);
         const C a = static_cast<C>(lhs.data<T>()[offset_of(lhs.shape(), i)]), b = static_cast<C>(rhs.data<T>()[offset_of(rhs.shape(), j)]);
-        if constexpr (std::is_floating_point_v<C>)
+        if constexpr (std::is_floating_point_v<C>) {
+          if (k++ % contraction_block == 0) {
+            total += sum;
+            sum = 0;
+          }
           sum = std::fma(a, b, sum);
-        else
+        } else {
           sum = wrapping_add(sum, wrapping_multiply(a, b));
+        }
       });
+      if constexpr (std::is_floating_point_v<C>) sum = total + sum;
       *out++ = static_cast<T>(sum);
     });
   });
