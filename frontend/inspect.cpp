@@ -37,6 +37,8 @@ std::string program_text(const Graph& graph, ListRef<Key> fetches, ListRef<Key> 
                 fmt::format("the stages are {}, llvm and assembly", fmt::join(names, ", ")));
   if (!machine) pipeline.stop_after = options.after_pass;
   const passes::PipelineResult result = passes::run_pipeline(std::move(module), pipeline);
+  // With its kernels: the text is complete, and code can be generated from it.
+  if (options.after_pass == "program") return ir::print(result.program, true, options.locations);
   if (!machine) return result.stopped_text;
   const codegen::X86Options x86{.target = options.target};
   return options.after_pass == "llvm" ? codegen::llvm_text(result.program, x86) : codegen::assembly_text(result.program, x86);

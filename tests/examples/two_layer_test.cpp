@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <ostream>
 
 #include "example.h"
 
@@ -36,6 +37,8 @@ struct Case {
   std::string program;
   std::string losses;  ///< whose losses it must have
 };
+
+void PrintTo(const Case& value, std::ostream* out) { *out << value.program; }
 
 std::vector<Case> cases() {
   std::vector<Case> all;
@@ -75,7 +78,7 @@ TEST_P(TwoLayer, F32) {
   ASSERT_EQ(losses.size(), expected.size());
   for (std::size_t i = 0; i < 50; ++i)
     EXPECT_LE(relative(losses[i], expected[i]), 1e-4) << "step " << i << ": " << losses[i] << ", PyTorch " << expected[i];
-  const auto [low, high] = std::minmax(geometric_mean(expected), geometric_mean(exact));
+  const auto [low, high] = std::minmax({geometric_mean(expected), geometric_mean(exact)});
   EXPECT_LE(geometric_mean(losses), 3 * high);
   EXPECT_GE(geometric_mean(losses), low / 3);
 }

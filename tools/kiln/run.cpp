@@ -123,6 +123,16 @@ Fetches parse_fetches(const std::vector<std::string>& texts) {
 
 double milliseconds(Clock::duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
 
+/// What to do about an error, for somebody who has this command and no program.
+std::string hint_of(const Error& error) {
+  switch (error.code()) {
+    case ErrorCode::missing_feed: return "feed it: --feed NAME=FILE.npy, NAME=random or NAME=zeros";
+    case ErrorCode::invalid_feed: return "store the array with the dtype and shape of the placeholder";
+    case ErrorCode::uninitialized: return "give the variables values: --variables FILE.safetensors";
+    default: return error.hint();
+  }
+}
+
 void run(const Options& options) {
   const Graph graph = Graph::read(options.file, nowhere);
   const Fetches fetches = parse_fetches(options.fetches);
@@ -143,10 +153,16 @@ void run(const Options& options) {
     session.restore(options.variables, nowhere);
 
   const auto start = Clock::now();
-  const Callable callable = session.callable(selection.fetches, feeds.keys, nowhere);
-  const double prepared = milliseconds(Clock::now() - start);
+  std::optional<Callable> callable;
+  double prepared = 0;
   std::vector<Array> results(selection.fetches.size());
-  callable(feeds.values, results, {}, nowhere);
+  try {
+    callable = session.callable(selection.fetches, feeds.keys, nowhere);
+    prepared = milliseconds(Clock::now() - start);
+    (*callable)(feeds.values, results, {}, nowhere);
+  } catch (const Error& error) {
+    throw Error(error.code(), error.message(), error.where(), hint_of(error));
+  }
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (selection.labels[i].empty()) continue;
     if (i < fetches.files.size() && !fetches.files[i].empty())
@@ -160,7 +176,7 @@ void run(const Options& options) {
     std::vector<double> times;
     for (int i = 0; i < options.repeat; ++i) {
       const auto begin = Clock::now();
-      callable(feeds.values, results, {}, nowhere);
+      (*callable)(feeds.values, results, {}, nowhere);
       times.push_back(milliseconds(Clock::now() - begin));
     }
     std::sort(times.begin(), times.end());
