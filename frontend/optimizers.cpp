@@ -222,12 +222,13 @@ void Adagrad::update(Step& step, const Variable& parameter, const Tensor& gradie
   const Variable sum = step.state(parameter, "sum", options_.initial_accumulator_value);
   const Tensor next = sum + g * g;
   step.assign(sum, next);
-  const Tensor direction = g / (sqrt(next) + options_.eps);
+  // Rounded as torch rounds: (lr * g) / denominator.
+  const Tensor denominator = sqrt(next) + options_.eps;
   if (options_.lr_decay == 0) {
-    step.assign(parameter, parameter - scaled(options_.lr, direction));
+    step.assign(parameter, parameter - scaled(options_.lr, g) / denominator);
   } else {
     const Tensor lr = step.hyperparameter(options_.lr) / (1 + (step.number() - 1) * options_.lr_decay);
-    step.assign(parameter, parameter - scaled(lr, direction));
+    step.assign(parameter, parameter - scaled(lr, g) / denominator);
   }
 }
 
@@ -241,7 +242,7 @@ RMSprop::RMSprop(RMSpropOptions options, std::source_location location) : option
 void RMSprop::update(Step& step, const Variable& parameter, const Tensor& gradient) {
   const Tensor g = options_.weight_decay == 0 ? gradient : gradient + options_.weight_decay * parameter;
   const Variable square_average = step.state(parameter, "square_avg");
-  const Tensor next = options_.alpha * square_average + (1 - options_.alpha) * (g * g);
+  const Tensor next = options_.alpha * square_average + ((1 - options_.alpha) * g) * g;
   step.assign(square_average, next);
   Tensor variance = next;
   if (options_.centered) {
@@ -250,13 +251,15 @@ void RMSprop::update(Step& step, const Variable& parameter, const Tensor& gradie
     step.assign(average, mean);
     variance = next - mean * mean;
   }
-  Tensor direction = g / (sqrt(variance) + options_.eps);
-  if (options_.momentum != 0) {
+  const Tensor denominator = sqrt(variance) + options_.eps;
+  if (options_.momentum == 0) {
+    step.assign(parameter, parameter - scaled(options_.lr, g) / denominator);
+  } else {
     const Variable buffer = step.state(parameter, "momentum_buffer");
-    direction = options_.momentum * buffer + direction;
-    step.assign(buffer, direction);
+    const Tensor next_buffer = options_.momentum * buffer + g / denominator;
+    step.assign(buffer, next_buffer);
+    step.assign(parameter, parameter - scaled(options_.lr, next_buffer));
   }
-  step.assign(parameter, parameter - scaled(options_.lr, direction));
 }
 
 }  // namespace kiln

@@ -236,7 +236,9 @@ void validate(const Program& program, const Reader& reader) {
     if (!in_range(check.left, values) || !in_range(check.right, values) || !in_range(check.check, program.checks.size()))
       reader.fail("a check of extents refers to nothing");
   }
-  if (program.input_feeds.size() != program.inputs.size()) reader.fail("inputs and their feeds differ in number");
+  // Which feed is which input belongs to one request; a program kept for many has neither list.
+  if (!program.input_feeds.empty() && program.input_feeds.size() != program.inputs.size())
+    reader.fail("inputs and their feeds differ in number");
   for (std::int32_t feed : program.input_feeds)
     if (feed < 0) reader.fail("an input has no feed");
   for (std::int32_t output : program.fetch_outputs)
