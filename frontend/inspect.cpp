@@ -36,6 +36,7 @@ std::string program_text(const Graph& graph, ListRef<Key> fetches, ListRef<Key> 
     throw Error(ErrorCode::invalid_argument, fmt::format("there is no stage \"{}\"", options.after_pass), location,
                 fmt::format("the stages are {}, llvm and assembly", fmt::join(names, ", ")));
   if (!machine) pipeline.stop_after = options.after_pass;
+  pipeline.locations = options.locations;
   const passes::PipelineResult result = passes::run_pipeline(std::move(module), pipeline);
   // With its kernels: the text is complete, and code can be generated from it.
   if (options.after_pass == "program") return ir::print(result.program, true, options.locations);

@@ -83,7 +83,7 @@ void enter(Gate& gate, const Module& module) {
 
 bool stops(Gate& gate, const Pass& pass, const Module& module) {
   if (gate.options.stop_after != pass.name) return false;
-  gate.result.stopped_text = print(module);
+  gate.result.stopped_text = print(module, {.locations = gate.options.locations});
   return true;
 }
 

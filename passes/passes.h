@@ -83,6 +83,7 @@ struct PipelineOptions {
   bool round_trip = false;                  ///< print, parse, print after every pass; InternalError when it differs
   std::string dump_folder;                  ///< writes every stage that changed: NN_pass.kiln
   std::string stop_after;                   ///< the last pass to run; its text is in `stopped_text`
+  bool locations = false;                   ///< with the user's lines in that text, where it is tensor IR
   CpuTarget target;
 };
 

@@ -83,7 +83,8 @@ TEST(KilnPrint, SlicesToTheFetches) {
 
 TEST(KilnPrint, ShowsTheUsersLines) {
   EXPECT_EQ(run_kiln({"print", model()}).output.find("loc("), std::string::npos);
-  EXPECT_NE(run_kiln({"print", model(), "--locations"}).output.find("command_test.cpp\":"), std::string::npos);
+  for (const char* stage : {"input", "gradients", "fuse", "program"})
+    EXPECT_NE(run_kiln({"print", model(), "--after", stage, "--locations"}).output.find("command_test.cpp\":"), std::string::npos) << stage;
 }
 
 TEST(KilnPrint, GeneratesCodeFromProgramText) {
@@ -112,6 +113,22 @@ TEST(KilnOpt, RunsPassesInOrder) {
   const Finished unknown = run_kiln({"opt", input, "--passes", "optimise"});
   EXPECT_EQ(unknown.status, 1);
   EXPECT_NE(unknown.output.find("there is no pass named \"optimise\""), std::string::npos) << unknown.output;
+}
+
+TEST(KilnOpt, WantsTheProgramOfOneRun) {
+  const std::string two_steps = written("two_steps.kiln",
+                                        "variable @w : f32[]\n\n"
+                                        "graph @main(%x: f32[]) {\n"
+                                        "  %a = assign %x {name = \"w\"} : f32[]\n"
+                                        "  %0 = negate %x : f32[]\n"
+                                        "  %b = assign %0 {name = \"w\"} : f32[]\n"
+                                        "}\n");
+  const Finished both = run_kiln({"opt", two_steps});
+  EXPECT_EQ(both.status, 1);
+  EXPECT_NE(both.output.find("kiln print FILE --fetch NAME"), std::string::npos) << both.output;
+  const Finished one = run_kiln({"opt", written("one_step.kiln", run_kiln({"print", two_steps, "--fetch", "b"}).output)});
+  EXPECT_EQ(one.status, 0) << one.output;
+  EXPECT_NE(one.output.find("%b = assign"), std::string::npos) << one.output;
 }
 
 TEST(KilnOpt, TriesKernelsOnRandomData) {

@@ -43,6 +43,10 @@ void timed(const Options& options, const std::string& name, Work work) {
 std::string optimize_module(const TextFile& file, const Options& options) {
   ir::Module module;
   timed(options, "parse", [&] { module = parse_module(file); });
+  // A user's whole program may hold several steps that assign one variable; passes see one run at a time.
+  if (const auto violation = ir::find_violation(module))
+    throw Error(ErrorCode::invalid_argument, fmt::format("{} is not the program of one run: {}", file.path, violation->message), {},
+                "cut it out first: kiln print FILE --fetch NAME");
   passes::PipelineOptions pipeline;
   pipeline.verify_each = pipeline.round_trip = options.verify;
   for (const std::string& name : options.passes) timed(options, name, [&] { passes::run_passes(module, {name}, pipeline); });

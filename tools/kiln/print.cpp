@@ -95,7 +95,7 @@ void add_print(CLI::App& app) {
       ->expected(1, -1);
   command->add_flag("--effects", options->effects, "Besides --fetch: every assign and check");
   command->add_option("--target", options->target, "native, x86-64-v2, x86-64-v3 or x86-64-v4")->capture_default_str();
-  command->add_flag("--locations", options->locations, "Show the lines that made the nodes");
+  command->add_flag("--locations", options->locations, "With the lines of the user's program, in tensor IR and program IR");
   command->add_flag("--list", options->list, "List the stages (of FILE) and stop");
   command->callback([options] { print(*options); });
 }

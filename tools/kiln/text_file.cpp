@@ -59,7 +59,7 @@ ir::Module parse_module(const TextFile& file) {
     std::error_code failed;
     if (std::filesystem::exists(side, failed)) literals = read_safetensors(side.string(), {});
   }
-  return ir::parse(file.text, file.path == "-" ? "<stdin>" : file.path, &literals);
+  return ir::parse(file.text, file.path == "-" ? "<stdin>" : file.path, &literals, ir::ModuleRole::program);
 }
 
 }  // namespace kiln::command

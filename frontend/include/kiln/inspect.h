@@ -12,7 +12,7 @@ struct InspectOptions {
   std::string after_pass = "program";
   /// "native", an x86-64 level ("x86-64-v3"), or a CPU name that LLVM knows.
   std::string target = "native";
-  bool locations = false;  ///< append the user's lines to the nodes of tensor IR
+  bool locations = false;  ///< with the user's lines, in tensor IR and program IR
 };
 
 /// The text of the program that computes `fetches` from `feeds`, after a pass. Errors are those of Session::run.
