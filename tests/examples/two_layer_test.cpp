@@ -50,11 +50,23 @@ std::vector<Case> cases() {
 
 double relative(double value, double expected) { return std::abs(value - expected) / std::abs(expected); }
 
-/// Of the last 20.
-double geometric_mean(const std::vector<double>& losses) {
+/// Of the 20 losses before `end`.
+double geometric_mean(const std::vector<double>& losses, std::size_t end) {
   double sum = 0;
-  for (auto it = losses.end() - 20; it != losses.end(); ++it) sum += std::log(*it);
+  for (std::size_t i = end - 20; i < end; ++i) sum += std::log(losses[i]);
   return std::exp(sum / 20);
+}
+
+/// RMSprop's steps grow as gradients vanish, until the loss shoots up from its floor. When it does is decided by the last bits:
+/// PyTorch 1.13.1 on another processor misses its own recorded mean of the last 20 losses by a factor of 14. So that program is compared
+/// before the floor is left, in either run.
+std::size_t end_of_descent(const std::vector<double>& losses) {
+  double least = losses[0];
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    if (losses[i] > 100 * least) return i;
+    least = std::min(least, losses[i]);
+  }
+  return losses.size();
 }
 
 class TwoLayer : public testing::TestWithParam<Case> {};
@@ -70,17 +82,19 @@ TEST_P(TwoLayer, F64) {
   }
 }
 
-// In single precision the end is decided by rounding: a floor under the loss, and with RMSprop, whose steps grow as gradients vanish, the
-// step at which it becomes unstable. PyTorch's own f64 and f32 runs differ there, and the end must lie between them, give or take a factor.
+// In single precision the losses end on a floor of rounding errors, which is as low as PyTorch's.
 TEST_P(TwoLayer, F32) {
-  const std::vector<double> expected = reference()[GetParam().losses]["float32"], exact = reference()[GetParam().losses]["float64"];
+  const std::vector<double> expected = reference()[GetParam().losses]["float32"];
   const std::vector<double> losses = numbers(output_of(GetParam().program, "f32"));
   ASSERT_EQ(losses.size(), expected.size());
   for (std::size_t i = 0; i < 50; ++i)
     EXPECT_LE(relative(losses[i], expected[i]), 1e-4) << "step " << i << ": " << losses[i] << ", PyTorch " << expected[i];
-  const auto [low, high] = std::minmax({geometric_mean(expected), geometric_mean(exact)});
-  EXPECT_LE(geometric_mean(losses), 3 * high);
-  EXPECT_GE(geometric_mean(losses), low / 3);
+  std::size_t end = losses.size();
+  if (GetParam().losses.starts_with("rmsprop")) end = std::min(end_of_descent(losses), end_of_descent(expected));
+  ASSERT_GE(end, 400U);
+  const double ratio = geometric_mean(losses, end) / geometric_mean(expected, end);
+  EXPECT_LE(ratio, 3);
+  EXPECT_GE(ratio, 1.0 / 3);
 }
 
 INSTANTIATE_TEST_SUITE_P(Programs, TwoLayer, testing::ValuesIn(cases()), [](const testing::TestParamInfo<Case>& info) {
