@@ -275,6 +275,27 @@ TEST(CustomCall, TextKeepsNamesAndTypes) {
   test::expect_near(session.run(again, {{"x", value}}), Array({2}, {3.0, 7.0}), 0);
 }
 
+TEST(CustomCall, TextWithContradictoryTypesIsRefused) {
+  const auto told = [](const std::string& attributes, const std::string& types) {
+    const std::string text =
+        "graph @main(%x: f64[n]) -> (%y) {\n  %y = custom_call %x {" + attributes + ", ordinal = 0} : " + types + "\n}\n";
+    return message_of(ErrorCode::parse, [&] { Graph::parse(text, "model.kiln"); });
+  };
+  const auto expect = [&](const std::string& attributes, const std::string& types, const std::string& message) {
+    const std::string text = told(attributes, types);
+    EXPECT_NE(text.find("model.kiln:"), std::string::npos) << text;
+    EXPECT_NE(text.find(message), std::string::npos) << text;
+  };
+  expect("name = \"f\", dtypes = \"f99\", ranks = [0]", "f64[]", "\"f99\" in dtypes is no dtype");
+  expect("name = \"f\", dtypes = \"f64\", ranks = [1]", "f64[]", "the ranks take more than the 0 dims");
+  expect("name = \"f\", dtypes = \"f64\", ranks = [-1]", "f64[]", "the ranks take more than the 0 dims");
+  expect("name = \"f\", dtypes = \"f64\", ranks = [0], dims = [n]", "f64[]", "there are 1 ranks for the dtypes \"f64\" and 1 dims");
+  expect("name = \"f\", dtypes = \"f64, i64\", ranks = [0]", "f64[]", "there are 1 ranks for the dtypes \"f64, i64\" and 0 dims");
+  expect("name = \"f\", dtypes = \"\", ranks = []", "f64[]", "there are no results");
+  expect("name = \"\", dtypes = \"f64\", ranks = [0]", "f64[]", "the function has no name");
+  expect("name = \"f\", dtypes = \"f64\", ranks = [0]", "f64[n]", "f64[]");
+}
+
 TEST(CustomCall, CachedProgramsCallTheFunctionsOfTheCurrentGraph) {
   const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("kiln_custom_call_" + std::to_string(::getpid()));
   SessionOptions options = test::options();
