@@ -22,27 +22,35 @@ foreach(header IN LISTS headers)
   endif()
 endforeach()
 
-run(${CMAKE_COMMAND} -S ${CONSUMER} -B ${WORK}/build -G ${GENERATOR} -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${COMPILER}
-    -DCMAKE_CXX_FLAGS=${FLAGS} -DCMAKE_PREFIX_PATH=${WORK}/prefix)
-run(${CMAKE_COMMAND} --build ${WORK}/build)
+# build(NAME OPTION...): the project in a build folder of its own.
+function(build name)
+  run(${CMAKE_COMMAND} -S ${CONSUMER} -B ${WORK}/${name} -G ${GENERATOR} -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${COMPILER}
+      -DCMAKE_CXX_FLAGS=${FLAGS} -DCMAKE_PREFIX_PATH=${WORK}/prefix ${ARGN})
+  run(${CMAKE_COMMAND} --build ${WORK}/${name})
+endfunction()
+
+build(build)
 run(${CMAKE_COMMAND} -E chdir ${WORK}/run ${WORK}/build/train)
 message(STATUS "find_package(Kiln): ${output}")
-run(${CMAKE_COMMAND} -E chdir ${WORK}/run ${WORK}/build/arrays)
+
+# The runtime needs no LLVM, neither to be configured nor to run.
+build(runtime -DRUNTIME_ONLY=ON -DCMAKE_DISABLE_FIND_PACKAGE_LLVM=ON)
+run(${CMAKE_COMMAND} -E chdir ${WORK}/run ${WORK}/runtime/arrays)
 if(NOT output STREQUAL "f32[2, 2] {{1, 2}, {3, 4}}\n")
   message(FATAL_ERROR "the runtime's program printed:\n${output}")
 endif()
-
-# The runtime needs no LLVM.
 find_program(LDD ldd)
 if(LDD)
-  run(${LDD} ${WORK}/build/arrays)
+  run(${LDD} ${WORK}/runtime/arrays)
   if(output MATCHES "LLVM")
     message(FATAL_ERROR "a program of the runtime alone is linked with LLVM:\n${output}")
   endif()
 endif()
 
-run(${WORK}/prefix/bin/kiln --version)
-message(STATUS "installed: ${output}")
+if(WITH_COMMAND)
+  run(${WORK}/prefix/${BINDIR}/kiln --version)
+  message(STATUS "installed: ${output}")
+endif()
 
 find_program(PKG_CONFIG pkg-config)
 if(PKG_CONFIG)
