@@ -18,7 +18,7 @@ namespace {
 struct Training {
   Graph graph;
   Tensor x, target, limit, trips, fail_function;
-  Tensor inspected, spun;
+  Tensor spun;
   std::vector<Variable> variables;
   Operation step, check_limit;
   std::shared_ptr<std::atomic<int>> calls = std::make_shared<std::atomic<int>>(0);
@@ -33,13 +33,17 @@ struct Training {
     const Variable w1 = graph.variable("w1", test::random_array(f32, {8, 16}, -0.5, 0.5, 1));
     const Variable b1 = graph.variable("b1", Array::zeros(f32, {16}));
     const Variable w2 = graph.variable("w2", test::random_array(f32, {16, 4}, -0.5, 0.5, 2));
-    // The data goes through the function, so the gradients need what it yields.
-    inspected = custom_call("inspect", {x, fail_function}, {{f32, {batch, 8}}}, [calls = calls](auto in, auto out) {
+    // Between the two layers stands a function of the user. When it is called, the step has read the first layer's variables; it then gives
+    // other threads time to change them, which a lock must prevent.
+    graph.register_custom_call("inspect", [calls = calls](std::span<const ArrayView> in, std::span<MutableArrayView> out) {
       ++*calls;
-      if (in[1].template data<bool>()[0]) throw std::runtime_error("bad data");
-      std::ranges::copy(in[0].template data<float>(), out[0].template data<float>().begin());
-    })[0];
-    const Tensor h = relu(matmul(inspected, w1) + b1);
+      std::this_thread::sleep_for(100us);
+      if (in[1].data<bool>()[0]) throw std::runtime_error("bad data");
+      std::ranges::copy(in[0].data<float>(), out[0].data<float>().begin());
+    });
+    const Tensor h = custom_gradient(
+        {relu(matmul(x, w1) + b1), fail_function}, [&](auto& in) { return custom_call("inspect", in, {{f32, {batch, 16}}}); },
+        [](auto&, auto&, auto& cotangents) { return std::vector<Tensor>{cotangents[0]}; })[0];
     const Tensor loss = reduce_mean(square(matmul(h, w2) - target));
     // A loop that runs as long as it is told to.
     spun = while_loop([&](auto& v) { return less(v[0], trips); }, [](auto& v) { return std::vector<Tensor>{v[0] + 1, v[1] * 0.75f}; },
