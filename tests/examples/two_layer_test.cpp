@@ -63,7 +63,7 @@ double geometric_mean(const std::vector<double>& losses, std::size_t end) {
 std::size_t end_of_descent(const std::vector<double>& losses) {
   double least = losses[0];
   for (std::size_t i = 0; i < losses.size(); ++i) {
-    if (losses[i] > 100 * least) return i;
+    if (losses[i] > 3 * least) return i;  // the floor itself wavers by a fifth
     least = std::min(least, losses[i]);
   }
   return losses.size();
