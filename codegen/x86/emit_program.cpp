@@ -3,11 +3,16 @@
 // Pointers are fetched from the kiln_call where they are used (a variable's may have been swapped since); arena offsets that depend on
 // symbols are computed once at entry and kept in the frame, where a program of thousands of statements can leave them. Statements nest
 // through an explicit stack: bodies within bodies cost no native stack here.
+//
+// Long programs are cut into pieces, functions that the entry calls one after the other: LLVM takes more than linear time on a function, so
+// a network of two thousand layers must not be one.
 #include <llvm/IR/Constants.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <memory>
+#include <tuple>
 #include <unordered_map>
 
 #include "codegen/x86/emit_dim.h"
@@ -23,6 +28,13 @@ using ir::StatementKind;
 using llvm::BasicBlock;
 using llvm::Value;
 
+/// Glue between kernels is straight-line and long: LLVM's schedulers take quadratic time on it and have nothing to gain, so it is selected
+/// fast and left as it is written.
+void mark_glue(llvm::Function* function) {
+  function->addFnAttr(llvm::Attribute::OptimizeNone);
+  function->addFnAttr(llvm::Attribute::NoInline);
+}
+
 class ProgramEmitter {
  public:
   ProgramEmitter(ModuleEmitter& module, const ir::Program& program, const std::vector<llvm::Function*>& kernels, llvm::Function* function)
@@ -35,10 +47,7 @@ class ProgramEmitter {
         dims_{module, b_, [this](const std::string& name) { return symbol(name); }} {}
 
   void emit() {
-    entry_ = block("entry");
-    failed_ = BasicBlock::Create(m_.context, "failed");
-    b_.SetInsertPoint(entry_);
-    status_ = b_.CreateAlloca(m_.i32);
+    begin(function_);
     prepare_offsets();
     if (!program_.tapes.empty()) {
       ready_ = b_.CreateAlloca(m_.i8, m_.integer(static_cast<std::int64_t>(program_.tapes.size())));
@@ -48,7 +57,23 @@ class ProgramEmitter {
     for (const ir::ProgramCustomCall& call : program_.custom_calls)
       most_buffers = std::max(most_buffers, call.operands.size() + call.results.size());
     if (most_buffers > 0) pointers_ = b_.CreateAlloca(m_.pointer, m_.integer(static_cast<std::int64_t>(most_buffers)));
-    statements();
+    in_pieces(program_.body.size(), piece_statements, [&](std::size_t first, std::size_t last) { statements(first, last); });
+    end();
+  }
+
+ private:
+  static constexpr std::size_t piece_statements = 128;
+  static constexpr std::size_t piece_offsets = 256;
+
+  void begin(llvm::Function* function) {
+    function_ = function;
+    call_ = function->getArg(0);
+    failed_ = BasicBlock::Create(m_.context, "failed");
+    b_.SetInsertPoint(block("entry"));
+    status_ = b_.CreateAlloca(m_.i32);
+  }
+
+  void end() {
     b_.CreateRet(b_.getInt32(KILN_OK));
     if (failed_->hasNPredecessorsOrMore(1)) {
       function_->insert(function_->end(), failed_);
@@ -59,7 +84,38 @@ class ProgramEmitter {
     }
   }
 
- private:
+  /// Emits items 0..count-1: here when they are few, else in functions of their own that are called from here.
+  template <class Emit>
+  void in_pieces(std::size_t count, std::size_t piece, const Emit& emit) {
+    if (count <= piece) return emit(std::size_t{0}, count);
+    const std::array<Value*, 3> shared{ready_, pointers_, offsets_};
+    for (std::size_t first = 0; first < count; first += piece) {
+      llvm::Function* const outer = function_;
+      BasicBlock* const outer_failed = failed_;
+      Value* const outer_status = status_;
+      const auto place = b_.saveIP();
+      llvm::Function* part = m_.new_function(
+          outer->getName().str() + ".part", llvm::FunctionType::get(m_.i32, {m_.pointer, m_.pointer, m_.pointer, m_.pointer}, false), true);
+      mark_glue(part);
+      begin(part);
+      ready_ = part->getArg(1);
+      pointers_ = part->getArg(2);
+      offsets_ = part->getArg(3);
+      emit(first, std::min(count, first + piece));
+      end();
+      function_ = outer;
+      call_ = outer->getArg(0);
+      failed_ = outer_failed;
+      status_ = outer_status;
+      std::tie(ready_, pointers_, offsets_) = std::tuple(shared[0], shared[1], shared[2]);
+      b_.restoreIP(place);
+      std::vector<Value*> arguments{call_};
+      for (Value* value : shared)
+        arguments.push_back(value ? value : llvm::ConstantPointerNull::get(llvm::cast<llvm::PointerType>(m_.pointer)));
+      return_if_failed(b_.CreateCall(part, arguments));
+    }
+  }
+
   BasicBlock* block(const char* name) { return BasicBlock::Create(m_.context, name, function_); }
   Value* call_pointer(std::size_t offset) {
     return b_.CreateAlignedLoad(m_.pointer, b_.CreateConstGEP1_64(m_.i8, call_, offset), llvm::Align(8));
@@ -91,7 +147,9 @@ class ProgramEmitter {
     }
     if (distinct.empty()) return;
     offsets_ = b_.CreateAlloca(m_.i64, m_.integer(static_cast<std::int64_t>(distinct.size())));
-    for (std::size_t i = 0; i < distinct.size(); ++i) b_.CreateStore(dims_.emit(distinct[i]), b_.CreateConstGEP1_64(m_.i64, offsets_, i));
+    in_pieces(distinct.size(), piece_offsets, [&](std::size_t first, std::size_t last) {
+      for (std::size_t i = first; i < last; ++i) b_.CreateStore(dims_.emit(distinct[i]), b_.CreateConstGEP1_64(m_.i64, offsets_, i));
+    });
   }
 
   Value* pointer_of(std::uint32_t id) {
@@ -241,33 +299,37 @@ class ProgramEmitter {
   /// A statement list being emitted, and what to do at its end.
   struct Frame {
     const std::vector<Statement>* list = nullptr;
-    std::size_t next = 0;
+    std::size_t next = 0, last = 0;
     enum class End { function, then_branch, else_branch, condition, body } end = End::function;
     const Statement* owner = nullptr;
     BasicBlock* first = nullptr;  ///< if: the else block; while: the condition's block
     BasicBlock* after = nullptr;
   };
 
-  void statements() {
+  /// Statements [first, last) of the program's body.
+  void statements(std::size_t first, std::size_t last) {
     static const std::vector<Statement> nothing;
     const auto nested = [](const Statement& statement, std::size_t i) {
       return i < statement.blocks.size() ? &statement.blocks[i] : &nothing;
     };
-    std::vector<Frame> stack{{&program_.body}};
+    std::vector<Frame> stack{{&program_.body, first, last}};
+    const auto open = [&](const std::vector<Statement>* list, Frame::End end, const Statement* owner, BasicBlock* head, BasicBlock* after) {
+      stack.push_back({list, 0, list->size(), end, owner, head, after});
+    };
     while (!stack.empty()) {
       Frame& frame = stack.back();
-      if (frame.next < frame.list->size()) {
+      if (frame.next < frame.last) {
         const Statement& statement = (*frame.list)[frame.next++];
         if (statement.kind == StatementKind::if_) {
           BasicBlock *then = block("then"), *otherwise = block("else"), *after = block("");
           b_.CreateCondBr(is_true(statement.buffers[0]), then, otherwise);
           b_.SetInsertPoint(then);
-          stack.push_back({nested(statement, 0), 0, Frame::End::then_branch, &statement, otherwise, after});
+          open(nested(statement, 0), Frame::End::then_branch, &statement, otherwise, after);
         } else if (statement.kind == StatementKind::while_) {
           BasicBlock *condition = block("while"), *after = block("");
           b_.CreateBr(condition);
           b_.SetInsertPoint(condition);
-          stack.push_back({nested(statement, 0), 0, Frame::End::condition, &statement, condition, after});
+          open(nested(statement, 0), Frame::End::condition, &statement, condition, after);
         } else {
           simple(statement);
         }
@@ -280,13 +342,13 @@ class ProgramEmitter {
         case Frame::End::then_branch:
           b_.CreateBr(done.after);
           b_.SetInsertPoint(done.first);
-          stack.push_back({nested(*done.owner, 1), 0, Frame::End::else_branch, done.owner, nullptr, done.after});
+          open(nested(*done.owner, 1), Frame::End::else_branch, done.owner, nullptr, done.after);
           break;
         case Frame::End::condition: {
           BasicBlock* body = block("do");
           b_.CreateCondBr(is_true(done.owner->buffers[0]), body, done.after);
           b_.SetInsertPoint(body);
-          stack.push_back({nested(*done.owner, 1), 0, Frame::End::body, done.owner, done.first, done.after});
+          open(nested(*done.owner, 1), Frame::End::body, done.owner, done.first, done.after);
           break;
         }
         case Frame::End::else_branch:
@@ -305,7 +367,6 @@ class ProgramEmitter {
   Builder b_;
   Value* call_;
   DimEmitter dims_;
-  BasicBlock* entry_ = nullptr;
   BasicBlock* failed_ = nullptr;
   Value* status_ = nullptr;
   Value* ready_ = nullptr;     ///< one byte per tape: its state is initialised
@@ -337,8 +398,10 @@ void emit_plan(ModuleEmitter& m, const ir::Program& program, llvm::Function* fun
 
 void emit_program(ModuleEmitter& m, const ir::Program& program, const std::string& name, const std::vector<llvm::Function*>& kernels) {
   llvm::Function* plan = m.new_function(name + "_plan", llvm::FunctionType::get(m.i32, {m.pointer, m.pointer, m.pointer}, false), false);
+  mark_glue(plan);
   emit_plan(m, program, plan);
   llvm::Function* entry = m.new_function(name + "_entry", llvm::FunctionType::get(m.i32, {m.pointer}, false), false);
+  mark_glue(entry);
   ProgramEmitter(m, program, kernels, entry).emit();
 }
 
