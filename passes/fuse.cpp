@@ -629,6 +629,7 @@ class Fuser {
       }
     };
     std::vector<ValueId> outputs;
+    std::vector<std::pair<ValueId, std::uint64_t>> streams;  // parameters of the body that random draws read
     for (NodeId m : c.nodes) {
       const Node& node = graph_.node(m);
       std::vector<ValueId> operands;
@@ -636,15 +637,37 @@ class Fuser {
         import_value(v);
         operands.push_back(inside[v]);
       }
-      const NodeId copy = body->append(node.op, std::move(operands), node.attributes, {graph_.type(node.first_result)}, node.location);
+      ir::Attributes attributes = node.attributes;
+      if (node.op == Op::rng_bits && operands.size() < 4) {
+        // The stream comes from outside: a model's initializers differ in little else.
+        const Type scalar{DType::u64, Type::Kind::tensor, {}};
+        if (operands.size() == 2) {
+          const NodeId zero = body->append(Op::constant, {}, {{"value", Array(std::uint64_t{0})}}, {scalar}, node.location);
+          operands.push_back(body->node(zero).first_result);
+        }
+        operands.push_back(body->add_parameter(scalar, "", 0));
+        streams.emplace_back(operands.back(), static_cast<std::uint64_t>(attributes.integer("stream")));
+        attributes = attributes.without("stream");
+      }
+      const NodeId copy =
+          body->append(node.op, std::move(operands), std::move(attributes), {graph_.type(node.first_result)}, node.location);
       inside[node.first_result] = body->node(copy).first_result;
       if (escapes(m, number)) outputs.push_back(node.first_result);
     }
     for (ValueId v : outputs) body->results.push_back(inside[v]);
 
-    const GraphId body_id = shared_body(std::move(body), c, inside, inputs, outputs);
     std::vector<ValueId> operands;
-    for (ValueId v : inputs) operands.push_back(map_[v]);
+    std::size_t next_input = 0, next_stream = 0;
+    for (ValueId parameter : body->parameters) {
+      if (next_stream == streams.size() || streams[next_stream].first != parameter) {
+        operands.push_back(map_[inputs[next_input++]]);
+        continue;
+      }
+      const Type scalar{DType::u64, Type::Kind::tensor, {}};
+      const NodeId stream = next_->append(Op::constant, {}, {{"value", Array(streams[next_stream++].second)}}, {scalar});
+      operands.push_back(next_->node(stream).first_result);
+    }
+    const GraphId body_id = shared_body(std::move(body), c, inside, inputs, outputs);
     std::vector<Type> types;
     for (ValueId v : outputs) types.push_back(graph_.type(v));
     const NodeId kernel =

@@ -6,6 +6,8 @@
 //
 // key     = (low half of seed, high half of seed)
 // counter = (element / 4, iteration, run, stream), the low 32 bits of each; element is the row-major index
+//
+// The stream is an attribute, or operand 3: fusion moves it there, so that draws which differ in nothing else share a kernel.
 // result  = word element % 4
 #include <fmt/format.h>
 #include <algorithm>
@@ -38,11 +40,13 @@ std::array<std::uint32_t, 4> ops::philox_4x32(std::array<std::uint32_t, 4> count
 namespace {
 
 std::vector<Type> infer_rng_bits(const InferContext& context) {
-  constexpr std::string_view names[] = {"seed", "run", "iteration"};
+  constexpr std::string_view names[] = {"seed", "run", "iteration", "stream"};
   for (std::size_t i = 0; i < context.operands.size(); ++i)
     if (!(tensor(context, i) == tensor_type(DType::u64, {})))
       fail(context, context.operands[i].dtype != DType::u64 ? ErrorCode::dtype_mismatch : ErrorCode::shape_mismatch,
            fmt::format("{} must be u64[], but is {}", names[i], to_string(context.operands[i])));
+  if ((context.operands.size() == 4) == (context.attributes.find("stream") != nullptr))
+    fail(context, ErrorCode::invalid_argument, "the stream must be given once, as attribute or as operand 3");
   const Dims& dims = dims_or_empty(context.attributes, "dims");
   require_extents(context, dims);
   return {tensor_type(DType::u32, dims)};
@@ -53,7 +57,9 @@ std::vector<Type> infer_rng_bits(const InferContext& context) {
 std::vector<Array> evaluate_rng_bits(const EvaluateContext& context) {
   const std::uint64_t seed = context.operands[0].item<std::uint64_t>(), run = context.operands[1].item<std::uint64_t>();
   const std::uint64_t iteration = context.operands.size() > 2 ? context.operands[2].item<std::uint64_t>() : 0;
-  const auto stream = static_cast<std::uint32_t>(context.attributes.integer("stream"));
+  const auto stream =
+      static_cast<std::uint32_t>(context.operands.size() > 3 ? static_cast<std::int64_t>(context.operands[3].item<std::uint64_t>())
+                                                             : context.attributes.integer("stream"));
   Array result(DType::u32, context.result_shapes[0]);
   const auto out = result.mutable_data<std::uint32_t>();
   for (std::size_t element = 0; element < out.size(); ++element)
@@ -81,8 +87,9 @@ ScalarId element_rng_bits(ScalarBuilder& b, const Node& node, std::size_t, std::
   const Dims& dims = b.result_type().dims;
   for (std::size_t d = 0; d < dims.size(); ++d) element = element * dims[d] + index[d];
   const ScalarId seed = b.operand(0, {});
-  std::array<ScalarId, 4> counter = {low(b.index_value(floordiv(element, 4))), node.operands.size() > 2 ? low(b.operand(2, {})) : u32(0),
-                                     low(b.operand(1, {})), u32(static_cast<std::uint32_t>(node.attributes.integer("stream")))};
+  std::array<ScalarId, 4> counter = {
+      low(b.index_value(floordiv(element, 4))), node.operands.size() > 2 ? low(b.operand(2, {})) : u32(0), low(b.operand(1, {})),
+      node.operands.size() > 3 ? low(b.operand(3, {})) : u32(static_cast<std::uint32_t>(node.attributes.integer("stream")))};
   const std::array<ScalarId, 2> key = {low(seed), high(seed)};
   for (int round = 0; round < rounds; ++round) {
     const auto key_word = [&](int i, std::uint32_t step) {
@@ -104,25 +111,23 @@ ScalarId element_rng_bits(ScalarBuilder& b, const Node& node, std::size_t, std::
 
 std::vector<Sample> samples_rng_bits(Op) {
   const auto of = [](SampleClass kind, Dims dims, std::size_t operands = 2, std::int64_t stream = 3) {
-    return Sample{.kind = kind,
-                  .operands = std::vector<Type>(operands, sample_type({}, DType::u64)),
-                  .attributes = {{"stream", stream}, {"dims", std::move(dims)}},
-                  .generic = false,
-                  .low = 0,
-                  .high = 1e18,
-                  .differentiable = false};
+    return Sample{
+        .kind = kind,
+        .operands = std::vector<Type>(operands, sample_type({}, DType::u64)),
+        .attributes = operands == 4 ? Attributes{{"dims", std::move(dims)}} : Attributes{{"stream", stream}, {"dims", std::move(dims)}},
+        .generic = false,
+        .low = 0,
+        .high = 1e18,
+        .differentiable = false};
   };
-  return {of(SampleClass::scalar, {}),
-          of(SampleClass::one, {1}, 3),
-          of(SampleClass::empty, {0, 3}),
-          of(SampleClass::odd, {3, 5}, 2, 0),
-          of(SampleClass::odd, {3, 5}, 3, -1),
-          of(SampleClass::wide, {2, 67}),
-          of(SampleClass::symbolic, {sample_symbol(), 3}, 3)};
+  return {of(SampleClass::scalar, {}),         of(SampleClass::one, {1}, 3),
+          of(SampleClass::empty, {0, 3}),      of(SampleClass::odd, {3, 5}, 2, 0),
+          of(SampleClass::odd, {3, 5}, 3, -1), of(SampleClass::odd, {7, 3}, 4),
+          of(SampleClass::wide, {2, 67}),      of(SampleClass::symbolic, {sample_symbol(), 3}, 3)};
 }
 
 constexpr AttributeSpec rng_bits_attributes[] = {
-    {"stream", AttributeKind::integer, "tells the draws of a graph apart; its low 32 bits count"},
+    {"stream", AttributeKind::integer, "tells the draws of a graph apart; its low 32 bits count; absent when it is operand 3", false},
     {"dims", AttributeKind::dims, "of the result", false}};
 }  // namespace
 
@@ -133,7 +138,7 @@ constinit const OpInfo OpEntry<Op::rng_bits>::info = {
         "32 random bits per element: Philox 4x32-10 with key (seed) and counter (element / 4, iteration or 0, run, stream), word element % "
         "4.",
     .min_operands = 2,
-    .max_operands = 3,
+    .max_operands = 4,
     .attributes = rng_bits_attributes,
     .dtypes = {1 << static_cast<int>(DType::u64)},
     .infer = infer_rng_bits,
