@@ -58,8 +58,8 @@ double geometric_mean(const std::vector<double>& losses, std::size_t end) {
 }
 
 /// RMSprop's steps grow as gradients vanish, until the loss shoots up from its floor. When it does is decided by the last bits:
-/// PyTorch 1.13.1 on another processor misses its own recorded mean of the last 20 losses by a factor of 14. So that program is compared
-/// before the floor is left, in either run.
+/// PyTorch 1.13.1 with other kernels of OpenBLAS misses its own recorded mean of the last 20 losses by factors of 14 to 42. So that program
+/// is compared before the floor is left, in either run.
 std::size_t end_of_descent(const std::vector<double>& losses) {
   double least = losses[0];
   for (std::size_t i = 0; i < losses.size(); ++i) {
