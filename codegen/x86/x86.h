@@ -13,7 +13,6 @@ namespace kiln::codegen {
 
 struct X86Options {
   std::string target = "native";  ///< "native", an x86-64 level ("x86-64-v3") or a CPU name that LLVM knows
-  bool debug_lines = false;       ///< line tables with the user's files and lines
   int compile_threads = 0;        ///< 0: as many as there are processors
   bool single_object =
       false;  ///< the result is one plain ELF object, for linkers; otherwise it may be a bundle that only load_object reads
