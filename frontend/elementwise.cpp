@@ -105,11 +105,11 @@ Tensor logic(const char* name, ir::Op op, const Operand& a, const Operand& b) {
 }
 }  // namespace
 
-Tensor logical_and(const Operand& a, const Operand& b) { return logic("logical_and", ir::Op::logical_and, a, b); }
-Tensor logical_or(const Operand& a, const Operand& b) { return logic("logical_or", ir::Op::logical_or, a, b); }
-Tensor logical_xor(const Operand& a, const Operand& b) { return logic("logical_xor", ir::Op::logical_xor, a, b); }
+Tensor logical_and(const Operand& a, const Operand& b) { return logic("logical_and", ir::Op::and_, a, b); }
+Tensor logical_or(const Operand& a, const Operand& b) { return logic("logical_or", ir::Op::or_, a, b); }
+Tensor logical_xor(const Operand& a, const Operand& b) { return logic("logical_xor", ir::Op::xor_, a, b); }
 Tensor logical_not(const Operand& a) {
-  return unary("logical_not", ir::Op::logical_not, a, is_boolean, "bool", "compare first: not_equal(x, 0)");
+  return unary("logical_not", ir::Op::not_, a, is_boolean, "bool", "compare first: not_equal(x, 0)");
 }
 Tensor is_finite(const Operand& x) { return of_floats("is_finite", ir::Op::is_finite, x); }
 

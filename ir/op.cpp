@@ -36,6 +36,8 @@ AttributeKind kind_of(const AttributeValue& value) {
   return kinds[value.index()];
 }
 
+constexpr std::string_view kernel_kinds[] = {"map", "reduction", "row", "contraction", "fold", "update", "sort"};
+
 std::string operands_text(std::span<const Type> types) { return types.empty() ? "no operands" : describe_types(types); }
 
 void check_count(const OpInfo& entry, std::span<const Type> operands) {
@@ -82,6 +84,8 @@ void check_dtype(const OpInfo& entry, DType dtype, std::span<const Type> operand
 }
 
 }  // namespace
+
+std::string_view name_of(KernelKind kind) { return kernel_kinds[static_cast<std::size_t>(kind)]; }
 
 const OpInfo& info(Op op) { return *entries[static_cast<std::size_t>(op)]; }
 

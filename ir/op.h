@@ -132,7 +132,23 @@ class ScalarBuilder {
 /// The value of result `result` at `index`, as an expression.
 using ElementFunction = ScalarId (*)(ScalarBuilder&, const Node&, std::size_t result, std::span<const Dim> index);
 
-/// An op that reduces: result[output(parallel axes)] = combine over the reduced axes of body(axes).
+/// Which schedule makes an op's loops (passes/schedule_*.cpp), and what a kernel of fused nodes is called after.
+enum class KernelKind : std::uint8_t {
+  map,          ///< each element on its own
+  reduction,    ///< a fold over whole dims, with `combiner`
+  row,          ///< reductions and maps over the same rows; made by fusion only
+  contraction,  ///< a sum of products over whole dims
+  fold,         ///< any other Structured op: windows, convolutions, running folds, folds of several values
+  update,       ///< an Update: some cells of operand 0 are changed
+  sort,         ///< an Ordering
+};
+std::string_view name_of(KernelKind kind);
+
+/// An op that folds: result[parallel axes] = the fold over the reduced axes.
+///
+/// A plain fold has `combiner`, `identity` and `body`. A general one carries several values: `start` gives them before the first step, and
+/// `step` the next ones at given axes, in row-major order of the reduced axes; result r is carried value r. A running fold stores the
+/// carried values after (exclusive: before) every step, at `place`: its results have the reduced axis too.
 struct Structured {
   struct Iteration {
     Dim extent;
@@ -143,8 +159,45 @@ struct Structured {
   Literal identity;               ///< start of the fold
   /// The value to fold, at given axis indices. For a contraction a product: schedules recognise multiply under add.
   std::function<ScalarId(ScalarBuilder&, std::span<const Dim> axes)> body;
+
+  std::function<std::vector<ScalarId>(ScalarBuilder&, std::span<const Dim> parallel)> start;
+  std::function<std::vector<ScalarId>(ScalarBuilder&, std::span<const ScalarId> carried, std::span<const Dim> axes)> step;
+  bool running = false;
+  bool exclusive = false;
+  /// Running: the index in the result of the value of the step at `axes`.
+  std::function<Dims(std::span<const Dim> axes)> place;
 };
 using StructuredFunction = Structured (*)(const Node&, std::span<const Type> operands, const Type& result);
+
+/// An op that changes some cells of operand 0. The result starts as operand 0; then, for each point of the axes in row-major order at which
+/// `mask` holds, result[index] = combiner(result[index], value), or = value when `replace`.
+///
+/// The kernel changes its result buffer in place: the planner lets it be operand 0's memory where nobody else needs that, else copies
+/// first.
+struct Update {
+  struct Iteration {
+    Dim extent;
+    bool disjoint = false;  ///< points that differ here never meet in one cell, so threads may share them out
+  };
+  std::vector<Iteration> axes;
+  LoopOp combiner = LoopOp::add;
+  bool replace = false;
+  struct Cell {
+    ScalarId mask = none;  ///< none: always
+    Dims index;            ///< in bounds wherever the mask holds
+    ScalarId value = none;
+  };
+  std::function<Cell(ScalarBuilder&, std::span<const Dim> axes)> cell;
+};
+using UpdateFunction = Update (*)(const Node&, std::span<const Type> operands, const Type& result);
+
+/// An op that orders the positions 0 .. extent - 1 along one axis of its operands; the result holds them, in order. Stable.
+struct Ordering {
+  std::size_t axis = 0;
+  /// Whether what stands at index `a` comes strictly before what stands at index `b`.
+  std::function<ScalarId(ScalarBuilder&, std::span<const Dim> a, std::span<const Dim> b)> before;
+};
+using OrderingFunction = Ordering (*)(const Node&, std::span<const Type> operands, const Type& result);
 
 // ---- Samples for the table-driven tests
 
@@ -185,8 +238,12 @@ struct OpInfo {
   EvaluateFunction evaluate = nullptr;  ///< null: the interpreter handles it (state and control)
   GradientFunction gradient = nullptr;
   std::string_view no_gradient = {};  ///< why there is none, when `gradient` is null; shown in errors
+  /// The lowering: at most one of the four, or none for what is no kernel (state, control, calls).
   ElementFunction element = nullptr;
   StructuredFunction structured = nullptr;
+  UpdateFunction update = nullptr;
+  OrderingFunction ordering = nullptr;
+  KernelKind kernel = KernelKind::map;  ///< the schedule of a kernel around this op
   SamplesFunction samples = nullptr;
   /// Sample classes that make no sense for the op. `broadcast` makes sense only where operands may differ in shape.
   SampleClasses no_samples = {SampleClass::broadcast};

@@ -54,17 +54,15 @@ enum class Role : std::uint8_t {
   element,   ///< element-wise or index-changing, with an element lowering
   reduce,
   contraction,
-  scatter,  ///< a structured op with a kernel of its own
-  view,     ///< copied into each user
-  free,     ///< copied into each user
+  own,   ///< has a kernel of its own: fold, update, sort
+  view,  ///< copied into each user
+  free,  ///< copied into each user
 };
 
-enum class Kind : std::uint8_t { map, reduction, row, contraction, scatter };
+using Kind = ir::KernelKind;
 
-const char* name_of(Kind kind) {
-  constexpr const char* names[] = {"map", "reduction", "row", "contraction", "scatter"};
-  return names[static_cast<int>(kind)];
-}
+/// Whether element-wise work on the results may join.
+bool has_epilogue(Kind kind) { return kind != Kind::fold && kind != Kind::update && kind != Kind::sort; }
 
 struct Cluster {
   Kind kind = Kind::map;
@@ -117,7 +115,7 @@ class Fuser {
         if (users_[d].empty() || users_[d].back() != i) users_[d].push_back(i);
       }
       // Whatever is no plain element-wise work starts a level: its users see it as done.
-      const bool starts = roles_[i] == Role::reduce || roles_[i] == Role::contraction || roles_[i] == Role::scatter ||
+      const bool starts = roles_[i] == Role::reduce || roles_[i] == Role::contraction || roles_[i] == Role::own ||
                           (roles_[i] == Role::boundary && !node.operands.empty());
       level_[i] = level + (starts ? 1 : 0);
     }
@@ -162,9 +160,12 @@ class Fuser {
       free_size[i] = 1;
       return small ? Role::free : Role::boundary;
     }
-    if (node.op == Op::reduce) return Role::reduce;
-    if (node.op == Op::dot_general) return Role::contraction;
-    if (entry.structured != nullptr) return Role::scatter;
+    switch (entry.kernel) {
+      case Kind::reduction: return Role::reduce;
+      case Kind::contraction: return Role::contraction;
+      case Kind::map: break;
+      default: return Role::own;
+    }
     if (entry.element == nullptr || entry.effect) return Role::boundary;
     if (node.op == Op::rng_bits) return Role::element;
     int size = 1;
@@ -226,7 +227,7 @@ class Fuser {
         case Role::element: place_element(i); break;
         case Role::reduce: place_reduce(i); break;
         case Role::contraction: open_contraction(i); break;
-        case Role::scatter: open(i, Kind::scatter).domain = dims_of(i); break;
+        case Role::own: open(i, ir::info(graph_.node(i).op).kernel).domain = dims_of(i); break;
       }
     }
     merge_private_maps();
@@ -262,9 +263,9 @@ class Fuser {
     }
     if (user < 0) return -1;
     const Cluster& c = clusters_[static_cast<std::size_t>(user)];
-    const bool same = c.kind == Kind::scatter ? false
-                                              : clusters_[p].domain == c.domain || (c.kind != Kind::map && c.kind != Kind::contraction &&
-                                                                                    squeezed(clusters_[p].domain) == squeezed(c.reduced));
+    const bool same = !has_epilogue(c.kind) ? false
+                                            : clusters_[p].domain == c.domain || (c.kind != Kind::map && c.kind != Kind::contraction &&
+                                                                                  squeezed(clusters_[p].domain) == squeezed(c.reduced));
     return same ? user : -1;
   }
 
@@ -342,7 +343,7 @@ class Fuser {
     if (full(c, i)) return "the kernel is as large as kernels get";
     if (!ir::info(graph_.node(i).op).elementwise) return "it changes indices, so its operand is needed in memory";
     const Dims& dims = dims_of(i);
-    if (c.kind == Kind::scatter) return "a scatter has no epilogue";
+    if (!has_epilogue(c.kind)) return "kernels of this kind have no epilogue";
     if (c.kind == Kind::map) {
       if (!(dims == c.domain)) return "other domain";
       return viewed_members(number, i) ? "it repeats elements of the kernel's own result" : nullptr;
@@ -433,8 +434,8 @@ class Fuser {
         reason = "the kernel is as large as kernels get";
       else if (c.kind == Kind::contraction)
         reason = "a contraction's tiles do not see whole rows of its result";
-      else if (c.kind == Kind::scatter)
-        reason = "a scatter has no epilogue";
+      else if (!has_epilogue(c.kind))
+        reason = "kernels of this kind have no epilogue";
       else if (!(c.domain == full_dims))
         reason = "other domain";
       else if (c.kind != Kind::map && c.dims != dims)

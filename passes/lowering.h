@@ -153,6 +153,8 @@ void emit_map(Lowering& lowering, const std::vector<Axis>& axes, const std::vect
 ir::Kernel schedule_map(Lowering& lowering);
 ir::Kernel schedule_rows(Lowering& lowering);
 ir::Kernel schedule_contraction(Lowering& lowering);
-ir::Kernel schedule_scatter(Lowering& lowering);
+ir::Kernel schedule_fold(Lowering& lowering);
+ir::Kernel schedule_update(Lowering& lowering);
+ir::Kernel schedule_sort(Lowering& lowering);
 
 }  // namespace kiln::passes

@@ -28,6 +28,7 @@
 #include "passes/passes.h"
 #include "passes/plan_in_place.h"
 #include "passes/plan_memory.h"
+#include "passes/plan_order.h"
 
 namespace kiln::passes {
 namespace {
@@ -46,172 +47,6 @@ using ir::Storage;
 using ir::Type;
 using ir::ValueId;
 
-/// Ops whose result is their operand's memory; an assign's result is its new value.
-bool is_alias(Op op) { return op == Op::reshape || op == Op::stop_gradient || op == Op::assign; }
-
-/// Ops that write their results wherever they are told to; those of others have a place already.
-bool writes_results(Op op) { return op == Op::kernel || op == Op::custom_call; }
-
-/// The value whose memory `v` is.
-ValueId root_of(const Graph& graph, ValueId v) {
-  while (is_alias(graph.definition(v).op)) v = graph.definition(v).operands[0];
-  return v;
-}
-
-/// What is decided about `main` before any statement is made.
-struct MainPlan {
-  std::vector<NodeId> order;         ///< nodes before the tail
-  std::vector<NodeId> tail;          ///< kernels that change variables, in order
-  std::set<std::uint32_t> shadowed;  ///< variables (indices in the module) that are double-buffered
-};
-
-/// The lowered body of a kernel node.
-using KernelFunction = std::function<const ir::Kernel&(GraphId)>;
-
-class MainPlanner {
- public:
-  MainPlanner(const Module& module, KernelFunction kernel) : module_(module), graph_(module.main_graph()), kernel_(std::move(kernel)) {}
-
-  MainPlan run() {
-    collect();
-    choose_tail();
-    order_tail();
-    for (NodeId i = 0; i < graph_.node_count(); ++i)
-      if (!in_tail_[i] && graph_.node(i).op != Op::assign) plan_.order.push_back(i);
-    for (const auto& [variable, value] : assigned_)
-      if (!in_place_.count(variable)) plan_.shadowed.insert(variable);
-    return std::move(plan_);
-  }
-
- private:
-  void collect() {
-    users_.resize(graph_.value_count());
-    for (NodeId i = 0; i < graph_.node_count(); ++i) {
-      const Node& node = graph_.node(i);
-      if (!is_alias(node.op) || node.op == Op::assign)
-        for (ValueId v : node.operands) users_[root_of(graph_, v)].push_back(i);
-      if (node.op == Op::variable) variable_of_[node.first_result] = *module_.find_variable(node.attributes.text("name"));
-      if (node.op == Op::assign)
-        assigned_.emplace_back(*module_.find_variable(node.attributes.text("name")), root_of(graph_, node.operands[0]));
-    }
-    for (const auto& [value, variable] : variable_of_)
-      for (NodeId user : users_[value])
-        if (graph_.node(user).op != Op::assign) readers_[variable].insert(user);
-    for (ValueId v : graph_.results) fetched_.insert(root_of(graph_, v));
-  }
-
-  /// A kernel belongs to the tail when each of its results is assigned to one variable or handed to other tail kernels, and one at least is
-  /// assigned.
-  void choose_tail() {
-    in_tail_.assign(graph_.node_count(), false);
-    for (NodeId i = static_cast<NodeId>(graph_.node_count()); i-- > 0;) {
-      const Node& node = graph_.node(i);
-      if (node.op != Op::kernel) continue;
-      bool assigns = false, fits = true;
-      for (std::uint32_t r = 0; r < node.result_count && fits; ++r) {
-        const auto& users = users_[node.first_result + r];
-        const auto updates = std::count_if(users.begin(), users.end(), [&](NodeId u) { return graph_.node(u).op == Op::assign; });
-        fits = std::all_of(users.begin(), users.end(), [&](NodeId u) { return graph_.node(u).op == Op::assign || in_tail_[u]; });
-        // Straight into the variable: nobody else may want the value in a buffer of its own.
-        if (updates == 1 && users.size() == 1 && !fetched_.count(node.first_result + r))
-          assigns = true;
-        else
-          fits = fits && updates == 0;
-      }
-      in_tail_[i] = assigns && fits;
-    }
-    for (const auto& [variable, value] : assigned_) {
-      const NodeId writer = graph_.defining_node(value);
-      if (!in_tail_[writer] || users_[value].size() != 1) continue;
-      if (reads_elsewhere(writer, variable, value)) continue;
-      in_place_[variable] = writer;
-    }
-  }
-
-  /// Does the kernel read the variable other than at the element of `value` that it is about to write?
-  bool reads_elsewhere(NodeId kernel, std::uint32_t variable, ValueId value) const {
-    const Node& node = graph_.node(kernel);
-    for (std::size_t k = 0; k < node.operands.size(); ++k) {
-      const auto found = variable_of_.find(root_of(graph_, node.operands[k]));
-      if (found == variable_of_.end() || found->second != variable) continue;
-      const auto result = static_cast<ir::BufferId>(node.operands.size() + graph_.result_index(value));
-      if (!may_overwrite(kernel_(node.attributes.graph("body")), static_cast<ir::BufferId>(k), result)) return true;
-    }
-    return false;
-  }
-
-  /// Kahn's algorithm on the tail with two kinds of edges: value to user, and reader of a variable to its in-place writer. Where it is
-  /// stuck, the writer that waits and comes first in the graph gives its variables up to shadows.
-  void order_tail() {
-    std::vector<NodeId> left;
-    for (NodeId i = 0; i < graph_.node_count(); ++i)
-      if (in_tail_[i]) left.push_back(i);
-    std::map<NodeId, std::set<NodeId>> after;  // node -> tail nodes that must come later
-    std::map<NodeId, std::size_t> waits;
-    auto edge = [&](NodeId from, NodeId to) {
-      if (from != to && after[from].insert(to).second) ++waits[to];
-    };
-    for (NodeId i : left)
-      for (ValueId v : graph_.node(i).operands)
-        if (const NodeId d = graph_.defining_node(root_of(graph_, v)); in_tail_[d]) edge(d, i);
-    std::map<NodeId, std::vector<std::uint32_t>> variables_of;
-    for (const auto& [variable, writer] : in_place_) {
-      variables_of[writer].push_back(variable);
-      for (NodeId reader : readers_[variable])
-        if (in_tail_[reader]) edge(reader, writer);
-    }
-    std::priority_queue<NodeId, std::vector<NodeId>, std::greater<>> ready;
-    std::set<NodeId> waiting;
-    for (NodeId i : left) {
-      if (waits[i] == 0)
-        ready.push(i);
-      else
-        waiting.insert(i);
-    }
-    while (plan_.tail.size() < left.size()) {
-      if (ready.empty()) {
-        const NodeId stuck = *std::find_if(waiting.begin(), waiting.end(), [&](NodeId i) { return variables_of.count(i) != 0; });
-        for (std::uint32_t variable : variables_of[stuck]) {
-          in_place_.erase(variable);
-          for (NodeId reader : readers_[variable])
-            if (in_tail_[reader] && reader != stuck && !feeds(reader, stuck) && after[reader].erase(stuck) && --waits[stuck] == 0) {
-              waiting.erase(stuck);
-              ready.push(stuck);
-            }
-        }
-        variables_of.erase(stuck);
-        continue;
-      }
-      const NodeId i = ready.top();
-      ready.pop();
-      plan_.tail.push_back(i);
-      for (NodeId next : after[i])
-        if (--waits[next] == 0) {
-          waiting.erase(next);
-          ready.push(next);
-        }
-      after[i].clear();
-    }
-  }
-
-  bool feeds(NodeId from, NodeId to) const {
-    const auto& operands = graph_.node(to).operands;
-    return std::any_of(operands.begin(), operands.end(), [&](ValueId v) { return graph_.defining_node(root_of(graph_, v)) == from; });
-  }
-
-  const Module& module_;
-  const Graph& graph_;
-  KernelFunction kernel_;
-  std::vector<std::vector<NodeId>> users_;  // of root values, aliases seen through
-  std::map<ValueId, std::uint32_t> variable_of_;
-  std::vector<std::pair<std::uint32_t, ValueId>> assigned_;  // variable, root of its new value
-  std::map<std::uint32_t, std::set<NodeId>> readers_;
-  std::set<ValueId> fetched_;
-  std::vector<bool> in_tail_;
-  std::map<std::uint32_t, NodeId> in_place_;
-  MainPlan plan_;
-};
-
 /// Statements and buffers.
 class Planner {
  public:
@@ -219,7 +54,7 @@ class Planner {
 
   ir::Program run() {
     program_.name = module_.main_graph().name;
-    const MainPlan plan = MainPlanner(module_, [&](GraphId body) -> const ir::Kernel& { return lowered(body); }).run();
+    const MainPlan plan = plan_order(module_, [&](GraphId body) -> const ir::Kernel& { return lowered(body); });
     declare_ports();
     declare_variables(plan);
     choose_main_places();

@@ -101,7 +101,7 @@ std::vector<ScalarId> ScalarGraph::reachable(std::span<const ScalarId> roots) co
 
 bool ScalarGraph::is_leaf(ir::ValueId value) const {
   const ir::Node& node = graph_.definition(value);
-  return node.op == ir::Op::parameter || ir::info(node.op).structured != nullptr;
+  return node.op == ir::Op::parameter || ir::info(node.op).kernel != ir::KernelKind::map;
 }
 
 ScalarId ScalarGraph::leaf(const Element& element) {

@@ -147,18 +147,18 @@ ValueId extremum(Match& m) {
 
 ValueId logic(Match& m) {
   const Op op = m.node.op;
-  if (op == Op::logical_not) {
-    const Node* inner = m.operand_if(0, Op::logical_not);
+  if (op == Op::not_) {
+    const Node* inner = m.operand_if(0, Op::not_);
     return inner ? inner->operands[0] : none;  // not not x = x
   }
-  if (op != Op::logical_and && op != Op::logical_or && op != Op::logical_xor) return none;
+  if (op != Op::and_ && op != Op::or_ && op != Op::xor_) return none;
   const ValueId a = m.operand(0), b = m.operand(1);
-  if (op == Op::logical_xor) {
+  if (op == Op::xor_) {
     if (a == b) return m.builder.zeros(m.type);  // x xor x = 0
     return m.is_splat(b, 0) ? a : none;          // x xor 0 = x
   }
   if (a == b) return a;  // x and x = x or x = x
-  const bool is_or = op == Op::logical_or;
+  const bool is_or = op == Op::or_;
   if (m.is_splat(b, 0)) return is_or ? a : b;                                    // x or 0 = x, x and 0 = 0
   if (m.type.dtype == DType::boolean && m.is_splat(b, 1)) return is_or ? b : a;  // x or true = true, x and true = x
   return none;
@@ -170,7 +170,7 @@ ValueId shift(Match& m) {
 }
 
 ValueId compare(Match& m) {
-  if (m.node.op == Op::logical_not) {
+  if (m.node.op == Op::not_) {
     const Node* inner = m.operand_if(0, Op::compare);
     if (!inner) return none;
     const Comparison direction = *comparison_from_name(inner->attributes.text("direction"));
@@ -187,7 +187,7 @@ ValueId compare(Match& m) {
 
 /// x > c or x != x, for a number c: not (x <= c), which is true for NaN too. This is the mask of the gradient of maximum, so of every relu.
 ValueId ordered_or_nan(Match& m) {
-  if (m.node.op != Op::logical_or) return none;
+  if (m.node.op != Op::or_) return none;
   for (int side = 0; side < 2; ++side) {
     const Node* order = m.operand_if(side, Op::compare);
     const Node* nan = m.operand_if(1 - side, Op::compare);
@@ -200,7 +200,7 @@ ValueId ordered_or_nan(Match& m) {
     constexpr Comparison opposite[] = {Comparison::ne, Comparison::eq, Comparison::ge, Comparison::gt, Comparison::le, Comparison::lt};
     const Comparison direction = *comparison_from_name(order->attributes.text("direction"));
     if (direction == Comparison::eq || direction == Comparison::ne) continue;
-    return m.builder.create(Op::logical_not, {m.builder.compare(opposite[static_cast<std::size_t>(direction)], x, c)});
+    return m.builder.create(Op::not_, {m.builder.compare(opposite[static_cast<std::size_t>(direction)], x, c)});
   }
   return none;
 }
@@ -211,7 +211,7 @@ ValueId select(Match& m) {
   if (a == b) return a;  // select(m, x, x) = x
   if (m.is_splat(mask, 1)) return if_same_type(m, a);
   if (m.is_splat(mask, 0)) return if_same_type(m, b);
-  const Node* inverted = m.defined_by(mask, Op::logical_not);
+  const Node* inverted = m.defined_by(mask, Op::not_);
   if (!inverted) return none;
   const ValueId straight = inverted->operands[0];
   return m.builder.select(straight, b, a);  // select(not m, x, y) = select(m, y, x)

@@ -242,12 +242,12 @@ void gradient_power(GradientContext& c) {
   const ValueId zero = b.splat(0, type), one = b.splat(1, type);
   const ValueId base_is_zero = b.compare(Comparison::eq, base, zero);
   if (c.needs(0)) {
-    const ValueId both_zero = b.create(Op::logical_and, {base_is_zero, b.compare(Comparison::eq, exponent, zero)});
+    const ValueId both_zero = b.create(Op::and_, {base_is_zero, b.compare(Comparison::eq, exponent, zero)});
     const ValueId lower = b.select(both_zero, one, b.subtract(exponent, one));
     c.add(0, b.multiply(g, b.multiply(exponent, b.create(Op::power, {base, lower}))));
   }
   if (c.needs(1)) {
-    const ValueId flat = b.create(Op::logical_and, {base_is_zero, b.compare(Comparison::ge, exponent, zero)});
+    const ValueId flat = b.create(Op::and_, {base_is_zero, b.compare(Comparison::ge, exponent, zero)});
     const ValueId logarithm = b.create(Op::log, {b.select(flat, one, base)});
     c.add(1, b.multiply(g, b.multiply(c.result(), logarithm)));
   }
@@ -266,7 +266,7 @@ void gradient_atan2(GradientContext& c) {
 void extremum_gradient(GradientContext& c, Comparison beyond) {
   Builder& b = c.builder();
   const ValueId second =
-      b.create(Op::logical_or, {b.compare(beyond, c.operand(1), c.operand(0)), b.compare(Comparison::ne, c.operand(1), c.operand(1))});
+      b.create(Op::or_, {b.compare(beyond, c.operand(1), c.operand(0)), b.compare(Comparison::ne, c.operand(1), c.operand(1))});
   const ValueId zero = b.zeros(b.type(c.cotangent()));
   if (c.needs(0)) c.add(0, b.select(second, zero, c.cotangent()));
   if (c.needs(1)) c.add(1, b.select(second, c.cotangent(), zero));
@@ -296,7 +296,7 @@ void gradient_clamp(GradientContext& c) {
     c.add(i, scalar ? b.reduce_add(cotangent, other_axes(type.rank(), {})) : cotangent);
   };
   if (c.needs(0)) add_bound(0, b.select(above, zero, b.select(below, g, zero)));
-  if (c.needs(1)) c.add(1, b.select(b.create(Op::logical_or, {below, above}), zero, g));
+  if (c.needs(1)) c.add(1, b.select(b.create(Op::or_, {below, above}), zero, g));
   if (c.needs(2)) add_bound(2, b.select(above, g, zero));
 }
 
@@ -574,8 +574,8 @@ constinit const OpInfo OpEntry<Op::minimum>::info = {
 };
 
 template <>
-constinit const OpInfo OpEntry<Op::logical_and>::info = {
-    .name = "logical_and",
+constinit const OpInfo OpEntry<Op::and_>::info = {
+    .name = "and",
     .doc = "a and b; integers: bit by bit.",
     .min_operands = 2,
     .max_operands = 2,
@@ -591,8 +591,8 @@ constinit const OpInfo OpEntry<Op::logical_and>::info = {
 };
 
 template <>
-constinit const OpInfo OpEntry<Op::logical_or>::info = {
-    .name = "logical_or",
+constinit const OpInfo OpEntry<Op::or_>::info = {
+    .name = "or",
     .doc = "a or b; integers: bit by bit.",
     .min_operands = 2,
     .max_operands = 2,
@@ -608,8 +608,8 @@ constinit const OpInfo OpEntry<Op::logical_or>::info = {
 };
 
 template <>
-constinit const OpInfo OpEntry<Op::logical_xor>::info = {
-    .name = "logical_xor",
+constinit const OpInfo OpEntry<Op::xor_>::info = {
+    .name = "xor",
     .doc = "Exactly one of a and b; integers: bit by bit.",
     .min_operands = 2,
     .max_operands = 2,

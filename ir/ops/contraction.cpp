@@ -258,6 +258,7 @@ constinit const OpInfo OpEntry<Op::dot_general>::info = {
     .evaluate = evaluate_dot_general,
     .gradient = gradient_dot_general,
     .structured = structured_dot_general,
+    .kernel = KernelKind::contraction,
     .samples = samples_dot_general,
     .tolerance = 64,
 };

@@ -49,7 +49,7 @@ std::vector<Type> infer_composite(const InferContext& context) {
 }
 
 std::vector<Type> infer_kernel(const InferContext& context) {
-  constexpr std::string_view kinds[] = {"map", "reduction", "row", "contraction", "scatter"};
+  constexpr std::string_view kinds[] = {"map", "reduction", "row", "contraction", "fold", "update", "sort"};
   const std::string& kind = context.attributes.text("kind");
   if (std::ranges::find(kinds, kind) == std::end(kinds))
     fail(context, ErrorCode::invalid_argument,

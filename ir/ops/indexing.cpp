@@ -271,6 +271,7 @@ constinit const OpInfo OpEntry<Op::scatter_add>::info = {
     .evaluate = evaluate_scatter_add,
     .gradient = gradient_scatter_add,
     .structured = structured_scatter_add,
+    .kernel = KernelKind::update,
     .samples = samples_scatter_add,
     .no_samples = {SampleClass::broadcast, SampleClass::special_values},
     .tolerance = 16,

@@ -252,6 +252,7 @@ constinit const OpInfo OpEntry<Op::reduce>::info = {
     .evaluate = evaluate_reduce,
     .gradient = gradient_reduce,
     .structured = structured_reduce,
+    .kernel = KernelKind::reduction,
     .samples = samples_reduce,
     .tolerance = 64,
 };

@@ -576,8 +576,8 @@ constinit const OpInfo OpEntry<Op::is_finite>::info = {
 };
 
 template <>
-constinit const OpInfo OpEntry<Op::logical_not>::info = {
-    .name = "logical_not",
+constinit const OpInfo OpEntry<Op::not_>::info = {
+    .name = "not",
     .doc = "Not x; integers: every bit is flipped.",
     .min_operands = 1,
     .max_operands = 1,

@@ -169,7 +169,7 @@ TEST_F(BuilderErrors, Attributes) {
 
 TEST_F(BuilderErrors, DTypes) {
   EXPECT_EQ(error(Op::exp, {flags}), "exp of dtype bool does not exist: operands are bool[4]");
-  EXPECT_EQ(error(Op::logical_not, {x}).substr(0, 31), "logical_not of dtype f32 does n");
+  EXPECT_EQ(error(Op::not_, {x}).substr(0, 31), "not of dtype f32 does not exist");
 }
 
 TEST_F(BuilderErrors, NothingIsAppendedOnAnError) {

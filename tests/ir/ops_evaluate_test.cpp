@@ -176,12 +176,12 @@ TEST(Evaluate, Shifts) {
 
 TEST(Evaluate, Logic) {
   const Array a = vector<bool>({false, false, true, true}), b = vector<bool>({false, true, false, true});
-  EXPECT_IDENTICAL(run(Op::logical_and, {a, b}), vector<bool>({false, false, false, true}));
-  EXPECT_IDENTICAL(run(Op::logical_or, {a, b}), vector<bool>({false, true, true, true}));
-  EXPECT_IDENTICAL(run(Op::logical_xor, {a, b}), vector<bool>({false, true, true, false}));
-  EXPECT_IDENTICAL(run(Op::logical_not, {a}), vector<bool>({true, true, false, false}));
-  EXPECT_IDENTICAL(run(Op::logical_and, {Array(0b1100), Array(0b1010)}), Array(0b1000));
-  EXPECT_IDENTICAL(run(Op::logical_not, {Array(std::uint8_t{0x0F})}), Array(std::uint8_t{0xF0}));
+  EXPECT_IDENTICAL(run(Op::and_, {a, b}), vector<bool>({false, false, false, true}));
+  EXPECT_IDENTICAL(run(Op::or_, {a, b}), vector<bool>({false, true, true, true}));
+  EXPECT_IDENTICAL(run(Op::xor_, {a, b}), vector<bool>({false, true, true, false}));
+  EXPECT_IDENTICAL(run(Op::not_, {a}), vector<bool>({true, true, false, false}));
+  EXPECT_IDENTICAL(run(Op::and_, {Array(0b1100), Array(0b1010)}), Array(0b1000));
+  EXPECT_IDENTICAL(run(Op::not_, {Array(std::uint8_t{0x0F})}), Array(std::uint8_t{0xF0}));
 }
 
 TEST(Evaluate, Convert) {

@@ -96,12 +96,12 @@ class RandomGraph {
           return keep(pick(4) ? builder_.create(ops[pick(std::size(ops))], {a, like(a)})
                               : builder_.create(ops[pick(std::size(ops))], {like(a), a}));
         } else {
-          constexpr Op ops[] = {Op::logical_and, Op::logical_or, Op::logical_xor};
+          constexpr Op ops[] = {Op::and_, Op::or_, Op::xor_};
           return keep(builder_.create(ops[pick(3)], {a, like(a)}));
         }
       case 4:
         if (number) return keep(builder_.create(pick(3) ? Op::negate : Op::abs, {a}));
-        return keep(builder_.create(Op::logical_not, {a}));
+        return keep(builder_.create(Op::not_, {a}));
       case 5:
         if (number) return keep(builder_.compare(static_cast<Comparison>(pick(6)), a, like(a)));
         return;

@@ -99,7 +99,7 @@ graph @main(%x: f32[n], %k: f64[n], %b: bool[n], %i: i64[n]) -> (%r, %s, %m) {
 })",
           {{"n", n}});
     for (const std::string type : {"bool", "u8"})
-      check("graph @main(%x: " + type + "[n], %y: " + type + "[n]) -> (%r) {\n  %r = logical_xor %x, %y : " + type + "[n]\n}", {{"n", n}});
+      check("graph @main(%x: " + type + "[n], %y: " + type + "[n]) -> (%r) {\n  %r = xor %x, %y : " + type + "[n]\n}", {{"n", n}});
     for (const std::string type : {"i8", "u16", "i32", "u64", "f16", "bf16"})
       check("graph @main(%x: " + type + "[n], %y: " + type + "[n]) -> (%r) {\n  %s = multiply %x, %y : " + type +
                 "[n]\n  %r = add %s, %x : " + type + "[n]\n}",

@@ -177,6 +177,6 @@ class Scatter {
 
 }  // namespace
 
-ir::Kernel schedule_scatter(Lowering& lowering) { return Scatter(lowering).run(); }
+ir::Kernel schedule_update(Lowering& lowering) { return Scatter(lowering).run(); }
 
 }  // namespace kiln::passes
