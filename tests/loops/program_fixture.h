@@ -23,8 +23,10 @@ struct ProgramRun {
 };
 
 /// `variables` holds current values by name and receives the new ones. `stop_at_poll`: the poll that answers KILN_CANCELLED; 0: none.
+/// `entry`: the interpreter, or machine code of the program.
 inline ProgramRun run_program(const Program& program, const std::vector<Array>& inputs, const std::vector<std::int64_t>& symbols,
-                              std::map<std::string, Array>& variables, int stop_at_poll = 0, bool may_allocate = true) {
+                              std::map<std::string, Array>& variables, int stop_at_poll = 0, bool may_allocate = true,
+                              kiln_entry entry = interpret_program) {
   ProgramRun run;
   const std::vector<Dim> dims = plan_dims(program);
   std::vector<std::int64_t> values(dims.size());
@@ -85,7 +87,7 @@ inline ProgramRun run_program(const Program& program, const std::vector<Array>& 
       return at.memory.emplace_back(new unsigned char[bytes]).get();
     };
   }
-  run.status = interpret_program(&call);
+  run.status = entry(&call);
   run.detail = call.detail;
   for (std::size_t i = 0; i < first.size(); ++i) {
     // The current storage is one of the two.
