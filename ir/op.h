@@ -147,8 +147,9 @@ std::string_view name_of(KernelKind kind);
 /// An op that folds: result[parallel axes] = the fold over the reduced axes.
 ///
 /// A plain fold has `combiner`, `identity` and `body`. A general one carries several values: `start` gives them before the first step, and
-/// `step` the next ones at given axes, in row-major order of the reduced axes; result r is carried value r. A running fold stores the
-/// carried values after (exclusive: before) every step, at `place`: its results have the reduced axis too.
+/// `step` the next ones at given axes, in row-major order of the reduced axes; result r is carried value r, converted to the result's dtype
+/// (a fold of f16 or bf16 carries f32: `start` decides). A running fold, plain or general, stores the carried values after (exclusive:
+/// before) every step, at `place`: its results have the reduced axis too.
 struct Structured {
   struct Iteration {
     Dim extent;
@@ -194,8 +195,12 @@ using UpdateFunction = Update (*)(const Node&, std::span<const Type> operands, c
 /// An op that orders the positions 0 .. extent - 1 along one axis of its operands; the result holds them, in order. Stable.
 struct Ordering {
   std::size_t axis = 0;
-  /// Whether what stands at index `a` comes strictly before what stands at index `b`.
-  std::function<ScalarId(ScalarBuilder&, std::span<const Dim> a, std::span<const Dim> b)> before;
+  struct Key {
+    ScalarId bits = none;  ///< an unsigned integer: the lesser one comes first
+    int unused_bits = 0;   ///< the lowest bits that decide nothing
+  };
+  /// What stands at an index, as keys; the first one that differs decides.
+  std::function<std::vector<Key>(ScalarBuilder&, std::span<const Dim> index)> keys;
 };
 using OrderingFunction = Ordering (*)(const Node&, std::span<const Type> operands, const Type& result);
 

@@ -171,13 +171,45 @@ ScalarId ScalarGraph::value(ir::ValueId value, const Dims& index) {
   return known_.at(goal);
 }
 
-ScalarId ScalarGraph::body(ir::NodeId node, const ir::Structured& structured, const Dims& axes) {
+std::vector<ScalarId> ScalarGraph::pulled(ir::NodeId node, const std::function<std::vector<ScalarId>()>& function) {
   for (;;) {
     wanted_.clear();
     current_ = &graph_.node(node);
     current_mask_ = ir::none;
-    const ScalarId id = structured.body(*this, axes);
-    if (wanted_.empty()) return id;
+    std::vector<ScalarId> ids = function();
+    if (wanted_.empty()) return ids;
+    resolve();
+  }
+}
+
+ScalarId ScalarGraph::body(ir::NodeId node, const ir::Structured& structured, const Dims& axes) {
+  return pulled(node, [&] { return std::vector{structured.body(*this, axes)}; })[0];
+}
+
+std::vector<ScalarId> ScalarGraph::start(ir::NodeId node, const ir::Structured& structured, const Dims& parallel) {
+  return pulled(node, [&] { return structured.start(*this, parallel); });
+}
+
+std::vector<ScalarId> ScalarGraph::step(ir::NodeId node, const ir::Structured& structured, std::span<const ScalarId> carried,
+                                        const Dims& axes) {
+  return pulled(node, [&] { return structured.step(*this, carried, axes); });
+}
+
+ScalarId ScalarGraph::carried(DType dtype, std::uint32_t number) {
+  ScalarNode node;
+  node.op = LoopOp::yield;
+  node.dtype = dtype;
+  node.source = number;
+  return intern(std::move(node));
+}
+
+std::vector<ir::Ordering::Key> ScalarGraph::keys(ir::NodeId node, const ir::Ordering& ordering, const Dims& index) {
+  for (;;) {
+    wanted_.clear();
+    current_ = &graph_.node(node);
+    current_mask_ = ir::none;
+    std::vector<ir::Ordering::Key> keys = ordering.keys(*this, index);
+    if (wanted_.empty()) return keys;
     resolve();
   }
 }

@@ -5,6 +5,8 @@
 // Loads stand for three things: elements of the graph's parameters, and of values that a schedule computes apart from the expressions:
 // results of `reduce` and `dot_general`. `source` is the value's id in the tensor graph.
 //
+// A fold's carried values are leaves too, nodes of op `yield`: the schedule binds each to the register that its loop carries.
+//
 // Depth. An element function asks for operands while it runs, which is a recursion by nature. Here an operand that is not known yet answers
 // with a placeholder
 // ("pending") and is put on an explicit stack; the function runs again when its operands are there. Each function runs a small constant
@@ -13,6 +15,7 @@
 // f16 and bf16: arithmetic is done in f32 and rounded once per op, so the converts stand in the expressions.
 #pragma once
 
+#include <functional>
 #include <unordered_map>
 #include <vector>
 
@@ -28,6 +31,15 @@ class ScalarGraph final : public ir::ScalarBuilder {
   ir::ScalarId value(ir::ValueId value, const ir::Dims& index);
   /// The expression that a structured node folds, at given axis indices.
   ir::ScalarId body(ir::NodeId node, const ir::Structured& structured, const ir::Dims& axes);
+  /// The keys by which a node orders what stands at an index.
+  std::vector<ir::Ordering::Key> keys(ir::NodeId node, const ir::Ordering& ordering, const ir::Dims& index);
+  /// The expressions of a general fold: its carried values before the first step, and after the step at given axis indices.
+  std::vector<ir::ScalarId> start(ir::NodeId node, const ir::Structured& structured, const ir::Dims& parallel);
+  std::vector<ir::ScalarId> step(ir::NodeId node, const ir::Structured& structured, std::span<const ir::ScalarId> carried,
+                                 const ir::Dims& axes);
+  /// The leaf of carried value `number`.
+  ir::ScalarId carried(DType dtype, std::uint32_t number);
+  bool is_carried(ir::ScalarId id) const { return nodes_[id].op == ir::LoopOp::yield; }
 
   const ir::ScalarNode& node(ir::ScalarId id) const { return nodes_[id]; }
   std::size_t size() const { return nodes_.size(); }
@@ -67,6 +79,8 @@ class ScalarGraph final : public ir::ScalarBuilder {
   ir::ScalarId element(const Element& element);
   /// Computes everything on the list of wanted elements and what they need.
   void resolve();
+  /// Calls a lowering function of the node until it asks for nothing that is unknown.
+  std::vector<ir::ScalarId> pulled(ir::NodeId node, const std::function<std::vector<ir::ScalarId>()>& function);
   ir::ScalarId lower_element(const ir::Node& node, std::uint32_t result, const ir::Dims& index);
   bool is_leaf(ir::ValueId value) const;
   ir::ScalarId leaf(const Element& element);
