@@ -42,6 +42,13 @@ struct Region {
   std::string scope;                                          ///< prefix of random streams in it
 };
 
+/// A change of a module's running statistics that a call in training mode noted: frontend/nn_module.h.
+struct StateUpdate {
+  ir::ValueId variable = ir::none;  ///< its value in the main graph
+  ir::ValueId result = ir::none;    ///< what the call returned: whoever depends on it has the change in its step
+  std::function<Tensor(const Tensor& current)> next;
+};
+
 struct GraphState : std::enable_shared_from_this<GraphState> {
   GraphState();
 
@@ -56,6 +63,9 @@ struct GraphState : std::enable_shared_from_this<GraphState> {
   std::vector<std::vector<ir::NodeId>> operations;       ///< nodes of the main graph that each Operation runs
   std::unordered_set<std::uint32_t> streams;             ///< taken random streams
   std::unordered_map<std::string, std::uint32_t> draws;  ///< random operations so far in each scope
+
+  std::vector<StateUpdate> updates;                            ///< in order of the calls
+  std::map<std::vector<std::size_t>, ir::NodeId> update_nodes;  ///< indices in `updates`, of one variable -> the assign of all of them
 
   std::map<std::string, CustomFunction> custom_functions;
   std::int64_t next_custom_call = 0;                     ///< ordinal of the next custom_call
