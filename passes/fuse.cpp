@@ -9,11 +9,13 @@
 // It makes the whole pass linear: no reachability is ever computed. Level order makes the rule a good one: what does not depend on a
 // contraction is there before the contraction opens its cluster, so that its epilogue can take it in.
 //
-// A cluster is one of four kinds, the ones that passes/lower.cpp has schedules for:
+// A cluster is one of these kinds, the ones that passes/lower.cpp has schedules for:
 //   map          element-wise work over one domain
 //   reduction    reduces of one shape over the same dims, with the element-wise work before and after them
 //   row          the same, where reduced values meet the full rows again (softmax, layer norm): the reduced dims are the innermost ones
 //   contraction  one dot_general and the element-wise work on its result: bias, activation, residual, optimizer update
+//   fold         one window, running fold or the like, the element-wise work on its results, and what makes its operands where computing
+//                that at every step costs less than memory would
 //
 // Views (broadcasts and reshapes that only insert or drop dims of 1) and free values (small expressions of constants, iotas and extents)
 // belong to no cluster: each cluster that uses one has a copy.
@@ -28,6 +30,7 @@
 #include "ir/builder.h"
 #include "ir/op.h"
 #include "ir/text.h"
+#include "passes/lowering.h"
 #include "passes/passes.h"
 
 namespace kiln::passes {
@@ -48,6 +51,8 @@ constexpr std::size_t max_cluster_nodes = 192;
 constexpr std::size_t max_cluster_inputs = 48;
 /// A free value is recomputed by each kernel that uses it; larger expressions are worth a buffer.
 constexpr int max_free_nodes = 12;
+/// A fold that reads each element more often leaves arithmetic on it to a kernel of its own.
+constexpr std::int64_t max_fold_reads = 4;
 
 enum class Role : std::uint8_t {
   boundary,  ///< stays a node of its own: state, control, large constants
@@ -62,7 +67,7 @@ enum class Role : std::uint8_t {
 using Kind = ir::KernelKind;
 
 /// Whether element-wise work on the results may join.
-bool has_epilogue(Kind kind) { return kind != Kind::fold && kind != Kind::update && kind != Kind::sort; }
+bool has_epilogue(Kind kind) { return kind != Kind::update && kind != Kind::sort; }
 
 struct Cluster {
   Kind kind = Kind::map;
@@ -227,7 +232,7 @@ class Fuser {
         case Role::element: place_element(i); break;
         case Role::reduce: place_reduce(i); break;
         case Role::contraction: open_contraction(i); break;
-        case Role::own: open(i, ir::info(graph_.node(i).op).kernel).domain = dims_of(i); break;
+        case Role::own: open_own(i); break;
       }
     }
     merge_private_maps();
@@ -263,10 +268,9 @@ class Fuser {
     }
     if (user < 0) return -1;
     const Cluster& c = clusters_[static_cast<std::size_t>(user)];
-    const bool same = !has_epilogue(c.kind) ? false
-                                            : clusters_[p].domain == c.domain || (c.kind != Kind::map && c.kind != Kind::contraction &&
-                                                                                  squeezed(clusters_[p].domain) == squeezed(c.reduced));
-    return same ? user : -1;
+    if (!has_epilogue(c.kind)) return -1;
+    const bool rows = c.kind == Kind::reduction || c.kind == Kind::row;
+    return clusters_[p].domain == c.domain || (rows && squeezed(clusters_[p].domain) == squeezed(c.reduced)) ? user : -1;
   }
 
   void move_nodes(std::uint32_t from, int to) {
@@ -348,8 +352,8 @@ class Fuser {
       if (!(dims == c.domain)) return "other domain";
       return viewed_members(number, i) ? "it repeats elements of the kernel's own result" : nullptr;
     }
-    if (c.kind == Kind::contraction) {
-      if (!(dims == c.domain)) return "other domain than the contraction's result";
+    if (c.kind == Kind::contraction || c.kind == Kind::fold) {
+      if (!(dims == c.domain)) return "other domain than the kernel's result";
       if (feeds_reduce_[i]) return "it belongs to the reduction that follows";
       return viewed_members(number, i) ? "it repeats elements of the kernel's own result" : nullptr;
     }
@@ -434,8 +438,8 @@ class Fuser {
         reason = "the kernel is as large as kernels get";
       else if (c.kind == Kind::contraction)
         reason = "a contraction's tiles do not see whole rows of its result";
-      else if (!has_epilogue(c.kind))
-        reason = "kernels of this kind have no epilogue";
+      else if (c.kind == Kind::fold || !has_epilogue(c.kind))
+        reason = "kernels of this kind do not fold rows of their results";
       else if (!(c.domain == full_dims))
         reason = "other domain";
       else if (c.kind != Kind::map && c.dims != dims)
@@ -471,10 +475,34 @@ class Fuser {
     absorb_producers(i);
   }
 
+  void open_own(NodeId i) {
+    const Kind kind = ir::info(graph_.node(i).op).kernel;
+    open(i, kind).domain = dims_of(i);
+    if (kind == Kind::fold) absorb_producers(i);
+  }
+
+  /// How often a fold reads each element of an operand, for typical extents.
+  std::int64_t reads_per_element(NodeId i, ValueId operand) const {
+    const Node& node = graph_.node(i);
+    std::vector<Type> types;
+    for (ValueId v : node.operands) types.push_back(graph_.type(v));
+    std::int64_t steps = 1;
+    for (const auto& axis : ir::info(node.op).structured(node, types, graph_.type(node.first_result)).axes) steps *= typical(axis.extent);
+    return steps / std::max<std::int64_t>(1, typical(ir::product(graph_.type(operand).dims)));
+  }
+
+  /// Whether a fold may compute a producer's node anew for every read: a step in registers against a trip through memory.
+  bool cheap_in_fold(NodeId m, std::int64_t reads) const {
+    const ir::OpInfo& entry = ir::info(graph_.node(m).op);
+    if (reads <= 1 || !entry.elementwise || graph_.node(m).op == Op::convert) return true;
+    return reads <= max_fold_reads && entry.loop_op != ir::LoopOp::constant && entry.loop_op < ir::LoopOp::exp &&
+           entry.loop_op != ir::LoopOp::divide && entry.loop_op != ir::LoopOp::remainder && entry.loop_op != ir::LoopOp::sqrt;
+  }
+
   /// A node that reads its operand at other indices takes in a producing map kernel that nobody else needs, when that costs nothing twice.
   void absorb_producers(NodeId i) {
     const int number = static_cast<int>(cluster_of_[i]);
-    const bool contraction = roles_[i] == Role::contraction;
+    const bool contraction = roles_[i] == Role::contraction, fold = clusters_[static_cast<std::size_t>(number)].kind == Kind::fold;
     for (ValueId v : graph_.node(i).operands) {
       const Source s = source_of(v);
       const NodeId d = graph_.defining_node(s.value);
@@ -488,8 +516,10 @@ class Fuser {
         return std::all_of(users_[m].begin(), users_[m].end(), [&](NodeId u) { return cluster_of_[u] == p || (m == d && u == i); });
       });
       // A contraction reads an operand many times or packs it; only moving data is worth taking in, arithmetic is done once before.
+      const std::int64_t reads = fold ? reads_per_element(i, v) : 1;
       const bool cheap = std::all_of(producer.nodes.begin(), producer.nodes.end(), [&](NodeId m) {
         const ir::OpInfo& entry = ir::info(graph_.node(m).op);
+        if (fold) return cheap_in_fold(m, reads);
         return contraction ? !entry.elementwise || graph_.node(m).op == Op::convert : true;
       });
       if (!private_result || !cheap) continue;
@@ -650,10 +680,13 @@ class Fuser {
         streams.emplace_back(operands.back(), static_cast<std::uint64_t>(attributes.integer("stream")));
         attributes = attributes.without("stream");
       }
-      const NodeId copy =
-          body->append(node.op, std::move(operands), std::move(attributes), {graph_.type(node.first_result)}, node.location);
-      inside[node.first_result] = body->node(copy).first_result;
-      if (escapes(m, number)) outputs.push_back(node.first_result);
+      std::vector<Type> results;
+      for (std::uint32_t r = 0; r < node.result_count; ++r) results.push_back(graph_.type(node.first_result + r));
+      const NodeId copy = body->append(node.op, std::move(operands), std::move(attributes), std::move(results), node.location);
+      for (std::uint32_t r = 0; r < node.result_count; ++r) {
+        inside[node.first_result + r] = body->node(copy).first_result + r;
+        if (escapes(node.first_result + r, number)) outputs.push_back(node.first_result + r);
+      }
     }
     for (ValueId v : outputs) body->results.push_back(inside[v]);
 
@@ -680,16 +713,18 @@ class Fuser {
     }
   }
 
-  /// Is the node's value read outside of its cluster (directly or through views)?
-  bool escapes(NodeId m, std::uint32_t number) const {
-    std::vector<NodeId> stack{m};
+  /// Is the value read outside of its cluster (directly or through views)?
+  bool escapes(ValueId value, std::uint32_t number) const {
+    std::vector<ValueId> stack{value};
     while (!stack.empty()) {
-      const NodeId i = stack.back();
+      const ValueId v = stack.back();
       stack.pop_back();
-      if (is_result(i)) return true;
-      for (NodeId u : users_[i]) {
+      if (std::find(graph_.results.begin(), graph_.results.end(), v) != graph_.results.end()) return true;
+      for (NodeId u : users_[graph_.defining_node(v)]) {
+        const std::vector<ValueId>& read = graph_.node(u).operands;
+        if (std::find(read.begin(), read.end(), v) == read.end()) continue;
         if (roles_[u] == Role::view)
-          stack.push_back(u);
+          stack.push_back(graph_.node(u).first_result);
         else if (cluster_of_[u] != number)
           return true;
       }

@@ -163,7 +163,7 @@ std::vector<bool> Lowering::dependents(std::span<const ScalarId> roots, const Ax
   std::vector<bool> result(scalars.size());
   for (const ScalarId id : scalars.reachable(roots)) {  // operands first
     const ScalarNode& node = scalars.node(id);
-    bool depends = std::any_of(node.operands.begin(), node.operands.end(), [&](ScalarId operand) { return result[operand]; });
+    bool depends = scalars.is_carried(id) || std::any_of(node.operands.begin(), node.operands.end(), [&](ScalarId operand) { return result[operand]; });
     if (node.op != LoopOp::let)
       for (const Dim& dim : load_index(id))
         ir::for_each_symbol(dim, [&](const auto& info) {

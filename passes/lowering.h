@@ -75,7 +75,8 @@ class Lowering {
   ir::Dim store_offset(const Store& store) const;
   bool is_parameter_load(ir::ScalarId id) const;
 
-  /// The scalars below the roots that depend on the axis, through an index or through an atom of one; indexed by id.
+  /// The scalars below the roots that depend on the axis, through an index or through an atom of one; indexed by id. Carried values of a
+  /// fold depend on every axis.
   std::vector<bool> dependents(std::span<const ir::ScalarId> roots, const Axis& axis) const;
   /// Whether a gather's index depends on the axis: then it cannot be the vector axis.
   bool gathers_along(std::span<const ir::ScalarId> roots, const Axis& axis) const;

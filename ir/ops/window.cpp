@@ -9,4 +9,7 @@ constinit const OpInfo OpEntry<Op::reduce_window>::info = {.name = "reduce_windo
 template <>
 constinit const OpInfo OpEntry<Op::window_argument>::info = {.name = "window_argument"};
 
+template <>
+constinit const OpInfo OpEntry<Op::window_select>::info = {.name = "window_select"};
+
 }  // namespace kiln::ir
