@@ -9,6 +9,7 @@
 #include "ir/interpreter.h"
 
 #include <algorithm>
+#include <cstring>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -34,11 +35,19 @@ struct Loop {
   bool in_body = false;
 };
 
+/// A scan in progress: its frame is running the body.
+struct Scan {
+  std::vector<Array> carried, sequences, captured;
+  std::vector<std::vector<Array>> outputs;  // by output, in order of the iterations
+  std::int64_t length = 0, trips = 0;
+};
+
 struct Frame {
   GraphId graph = none;
   NodeId next = 0;  ///< the node to run; for a waiting frame, the one that waits
   std::unordered_map<ValueId, RuntimeValue> values;
   std::optional<Loop> loop;
+  std::optional<Scan> scan;
 };
 
 class Symbols {
@@ -292,6 +301,7 @@ class Interpreter {
         return enter(node.attributes.graph(predicate ? "then" : "else"), operands(frame, node, 1));
       }
       case Op::while_loop: return start_loop(frame, node);
+      case Op::scan: return start_scan(frame, node);
       case Op::tape_new: {
         std::vector<RuntimeValue> results(1);
         results[0].is_tape = true;
@@ -370,6 +380,7 @@ class Interpreter {
 
   /// The frame above this one has ended: its results complete the waiting node, or its loop goes on.
   void resume(Frame& frame, std::vector<RuntimeValue> results) {
+    if (frame.scan) return end_iteration(frame, std::move(results));
     if (!frame.loop) return finish(frame, std::move(results));
     Loop& loop = *frame.loop;
     if (loop.in_body) {
@@ -413,6 +424,74 @@ class Interpreter {
     }
     arguments.insert(arguments.end(), loop.captured.begin(), loop.captured.end());
     enter(node.attributes.graph(region), std::move(arguments));
+  }
+
+  void start_scan(Frame& frame, const Node& node) {
+    const auto carried = static_cast<std::size_t>(node.attributes.integer("carried"));
+    const auto sequences = static_cast<std::size_t>(node.attributes.integer("sequences"));
+    Scan& scan = frame.scan.emplace();
+    scan.length = symbols_.value(node.attributes.dims("length")[0]);
+    for (std::size_t i = 0; i < node.operands.size(); ++i)
+      (i < carried ? scan.carried : i < carried + sequences ? scan.sequences : scan.captured).push_back(operand(frame, node, i).tensor);
+    scan.outputs.resize(node.result_count - carried);
+    next_iteration(frame);
+  }
+
+  /// Part `index` of an array along dim 0, as a copy.
+  static Array part_of(const Array& array, std::int64_t index) {
+    std::vector<std::int64_t> extents;
+    for (std::size_t d = 1; d < array.shape().rank(); ++d) extents.push_back(array.shape()[d]);
+    Array part(array.dtype(), Shape(std::move(extents)));
+    if (part.bytes() != 0)
+      std::memcpy(part.mutable_raw(), static_cast<const char*>(array.raw()) + static_cast<std::size_t>(index) * part.bytes(), part.bytes());
+    return part;
+  }
+
+  void next_iteration(Frame& frame) {
+    const Node& node = graph_of(frame).node(frame.next);
+    Scan& scan = *frame.scan;
+    if (scan.trips == scan.length) return end_scan(frame);
+    if (hooks_.poll) hooks_.poll();
+    const std::int64_t index = is_reversed(node) ? scan.length - 1 - scan.trips : scan.trips;
+    ++scan.trips;
+    std::vector<RuntimeValue> arguments;
+    for (Array& array : scan.carried) arguments.push_back({std::move(array), {}, false});
+    for (const Array& array : scan.sequences) arguments.push_back({part_of(array, index), {}, false});
+    for (const Array& array : scan.captured) arguments.push_back({array, {}, false});
+    enter(node.attributes.graph("body"), std::move(arguments));
+  }
+
+  static bool is_reversed(const Node& node) { return node.attributes.find("reverse") && node.attributes.flag("reverse"); }
+
+  void end_iteration(Frame& frame, std::vector<RuntimeValue> results) {
+    Scan& scan = *frame.scan;
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      if (i < scan.carried.size())
+        scan.carried[i] = std::move(results[i].tensor);
+      else
+        scan.outputs[i - scan.carried.size()].push_back(std::move(results[i].tensor));
+    }
+    next_iteration(frame);
+  }
+
+  void end_scan(Frame& frame) {
+    const Graph& graph = graph_of(frame);
+    const Node& node = graph.node(frame.next);
+    Scan scan = std::move(*frame.scan);
+    frame.scan.reset();
+    std::vector<Array> results = std::move(scan.carried);
+    for (std::vector<Array>& parts : scan.outputs) {
+      const Type& type = graph.type(node.first_result + static_cast<ValueId>(results.size()));
+      Array stack(type.dtype, symbols_.shape(type.dims));
+      if (is_reversed(node)) std::ranges::reverse(parts);
+      std::size_t offset = 0;
+      for (const Array& part : parts) {
+        if (part.bytes() != 0) std::memcpy(static_cast<char*>(stack.mutable_raw()) + offset, part.raw(), part.bytes());
+        offset += part.bytes();
+      }
+      results.push_back(std::move(stack));
+    }
+    finish(frame, std::move(results));
   }
 
   void push(Frame& frame, const Node& node) {

@@ -238,7 +238,7 @@ class Verifier {
     if (!checked_bodies_.insert(id).second) return;
     const Graph& body = module_.graph(id);
     constexpr Op excluded[] = {Op::variable, Op::assign,     Op::gradients, Op::check,     Op::call,    Op::cond,
-                               Op::kernel,   Op::while_loop, Op::tape_new,  Op::tape_push, Op::tape_pop, Op::custom_call};
+                               Op::kernel,   Op::while_loop, Op::scan,      Op::tape_new,  Op::tape_push, Op::tape_pop, Op::custom_call};
     for (NodeId n = 0; n < body.node_count(); ++n)
       if (std::ranges::find(excluded, body.node(n).op) != std::end(excluded))
         fail(11, fmt::format("the kernel's body @{} holds a node of {}", body.name, info(body.node(n).op).name));

@@ -1,6 +1,6 @@
-// Control: graphs called from graphs, branches, loops, and the tapes that loop gradients are kept on. Regions are isolated, so a
-// node's operands are everything its bodies see. The interpreter runs the bodies and the passes lower them, hence no `evaluate` and no
-// lowering here.
+// Control: graphs called from graphs, branches, loops (scan is in scan.cpp), and the tapes that loop gradients are kept on. Regions are
+// isolated, so a node's operands are everything its bodies see. The interpreter runs the bodies and the passes lower them, hence no
+// `evaluate` and no lowering here.
 //
 // A tape is a stack of tensors of one type. A forward loop pushes what its backward loop pops, in reverse order. A tape is used linearly:
 // each push or pop consumes the tape that it is given and yields the next state, so the memory plan may update it in place.
@@ -134,7 +134,9 @@ std::vector<Type> infer_tape_pop(const InferContext& context) {
   return {tape, tensor_type(tape.dtype, tape.dims)};
 }
 
-constexpr AttributeSpec call_attributes[] = {{"body", AttributeKind::graph, "the graph that is called"}};
+constexpr AttributeSpec call_attributes[] = {
+    {"body", AttributeKind::graph, "the graph that is called"},
+    {"recompute", AttributeKind::flag, "the gradient keeps nothing but the operands and computes the body again", false}};
 constexpr AttributeSpec composite_attributes[] = {
     {"name", AttributeKind::text, "what it is, for passes that know it"},
     {"decomposition", AttributeKind::graph, "what it means; its parameters are the operands"},
@@ -149,7 +151,8 @@ constexpr AttributeSpec while_loop_attributes[] = {
     {"carried", AttributeKind::integer, "how many of the operands, from the first, are carried; the others are captured"},
     {"condition", AttributeKind::graph, "takes all operands, yields bool[]"},
     {"body", AttributeKind::graph, "takes all operands, yields the next carried values"},
-    {"max_trip_count", AttributeKind::integer, "the condition is false after that many iterations at the latest", false}};
+    {"max_trip_count", AttributeKind::integer, "the run fails when the condition still holds after that many iterations", false},
+    {"within_bound", AttributeKind::flag, "max_trip_count holds by construction and need not be checked", false}};
 constexpr AttributeSpec tape_new_attributes[] = {
     {"dtype", AttributeKind::dtype, "of what is pushed"},
     {"dims", AttributeKind::dims, "of what is pushed", false},
@@ -159,7 +162,9 @@ constexpr AttributeSpec tape_new_attributes[] = {
 template <>
 constinit const OpInfo OpEntry<Op::call>::info = {
     .name = "call",
-    .doc = "The results of the graph `body` for the operands.",
+    .doc =
+        "The results of the graph `body` for the operands. Marked as recomputed, as the gradient of a call with `recompute` is, it stays a "
+        "region of its own, which runs when its operands are there and shares nothing with what runs elsewhere.",
     .min_operands = 0,
     .max_operands = -1,
     .attributes = call_attributes,
