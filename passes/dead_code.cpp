@@ -4,6 +4,8 @@
 // result live, a live parameter makes the operand of every live call live. A carried value of a loop lives when its result, or its value
 // inside the body or the condition, does; so accumulators that feed nothing but themselves disappear. Regions that one node pairs up (both
 // branches, condition and body) keep equal signatures, and so does a graph that several nodes run: what one of them needs is kept for all.
+#include <algorithm>
+
 #include "ir/op.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
@@ -14,7 +16,13 @@ using namespace ir;
 
 namespace {
 
-bool trims_regions(Op op) { return op == Op::call || op == Op::cond || op == Op::while_loop; }
+bool trims_regions(Op op) { return op == Op::call || op == Op::cond || op == Op::while_loop || op == Op::scan; }
+
+/// How many of the first operands, results, parameters and results of the body are one value that goes round.
+std::uint32_t carried_count(const Node& node) {
+  const bool loop = node.op == Op::while_loop || node.op == Op::scan;
+  return loop ? static_cast<std::uint32_t>(node.attributes.integer("carried")) : 0;
+}
 
 class Liveness {
  public:
@@ -139,7 +147,7 @@ class Liveness {
     const Node& node = module_.graph(user.graph).node(user.node);
     mark(user.graph, node.operands[node.op == Op::cond ? i + 1 : i]);
     for (GraphId region : regions_of(node)) mark(region, module_.graph(region).parameters[i]);
-    if (node.op == Op::while_loop && i < node.result_count) result_live(user, i);
+    if (i < carried_count(node)) result_live(user, i);
   }
 
   /// Result i of the node or of a region lives: the node and its regions keep as many results.
@@ -147,11 +155,11 @@ class Liveness {
     const Node& node = module_.graph(user.graph).node(user.node);
     if (i >= node.result_count) return;  // of a condition that is shared with another node
     mark(user.graph, node.first_result + i);
-    if (node.op != Op::while_loop) {
+    if (node.op == Op::while_loop)
+      mark_result(node.attributes.graph("body"), i);
+    else
       for (GraphId region : regions_of(node)) mark_result(region, i);
-      return;
-    }
-    mark_result(node.attributes.graph("body"), i);
+    if (i >= carried_count(node)) return;
     for (GraphId region : regions_of(node)) mark(region, module_.graph(region).parameters[i]);
     mark(user.graph, node.operands[i]);
   }
@@ -184,7 +192,13 @@ void keep_live_parts(const std::vector<Signature>& signatures, Rebuild& rebuild,
       types.push_back(rebuild.old().type(kept.back()));
     }
   Attributes attributes = node.attributes;
-  if (node.op == Op::while_loop) attributes = attributes.with("carried", static_cast<std::int64_t>(kept.size()));
+  const auto count = [](const std::vector<bool>& bits, std::int64_t begin, std::int64_t end) {
+    return static_cast<std::int64_t>(std::count(bits.begin() + begin, bits.begin() + end, true));
+  };
+  const auto carried = static_cast<std::int64_t>(carried_count(node));
+  if (node.op == Op::while_loop || node.op == Op::scan) attributes = attributes.with("carried", count(signature.results, 0, carried));
+  if (node.op == Op::scan)
+    attributes = attributes.with("sequences", count(signature.parameters, carried, carried + node.attributes.integer("sequences")));
   Graph& graph = rebuild.graph();
   const NodeId copy = graph.append(node.op, std::move(operands), std::move(attributes), std::move(types), node.location);
   graph.node(copy).recompute = node.recompute;

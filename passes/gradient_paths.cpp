@@ -15,16 +15,21 @@ GraphId differentiated_body(const Node& node) {
   return none;
 }
 
+std::size_t carried_count(const Node& node) {
+  const bool loop = node.op == Op::while_loop || node.op == Op::scan;
+  return loop ? static_cast<std::size_t>(node.attributes.integer("carried")) : 0;
+}
+
 namespace {
 
 Bits slice_of(const Bits& bits, std::size_t begin, std::size_t count) {
   return Bits(bits.begin() + static_cast<std::ptrdiff_t>(begin), bits.begin() + static_cast<std::ptrdiff_t>(begin + count));
 }
 
-/// a |= b on the first b.size() bits; true when a grew.
-bool join(Bits& a, const Bits& b) {
+/// a |= b on the first `count` bits; true when a grew.
+bool join(Bits& a, const Bits& b, std::size_t count) {
   bool grew = false;
-  for (std::size_t i = 0; i < b.size() && i < a.size(); ++i)
+  for (std::size_t i = 0; i < count; ++i)
     if (b[i] && !a[i]) a[i] = grew = true;
   return grew;
 }
@@ -103,15 +108,18 @@ bool GradientPaths::pass_forward(const Graph& graph, const Node& node, Bits& mar
     const Bits* on_false = ask(Direction::forward, node.attributes.graph("else"), captured);
     if (!on_true || !on_false) return false;
     reached = *on_true;
-    join(reached, *on_false);
-  } else if (node.op == Op::while_loop) {
-    Bits active = operand_bits(node, marks, 0);
+    join(reached, *on_false, reached.size());
+  } else if (const std::size_t carried = carried_count(node); node.op == Op::while_loop || node.op == Op::scan) {
+    const Bits operands = operand_bits(node, marks, 0);
+    Bits active = operands;
     while (true) {
       const Bits* next = ask(Direction::forward, node.attributes.graph("body"), active);
       if (!next) return false;
-      if (!join(active, *next)) break;
+      if (join(active, *next, carried)) continue;
+      reached = *next;
+      break;
     }
-    reached = slice_of(active, 0, node.result_count);
+    join(reached, operands, carried);
   } else if (const GraphId body = differentiated_body(node); body != none) {
     const Bits* answer = ask(Direction::forward, body, operand_bits(node, marks, 0));
     if (!answer) return false;
@@ -133,16 +141,16 @@ bool GradientPaths::pass_backward(const Graph& graph, const Node& node, Bits& ma
     const Bits* on_false = ask(Direction::backward, node.attributes.graph("else"), results);
     if (!on_true || !on_false) return false;
     for (std::size_t i = 0; i < on_true->size(); ++i) reaching[i + 1] = (*on_true)[i] || (*on_false)[i];
-  } else if (node.op == Op::while_loop) {
+  } else if (const std::size_t carried = carried_count(node); node.op == Op::while_loop || node.op == Op::scan) {
     Bits useful = result_bits(node, marks);
     while (true) {
       const Bits* next = ask(Direction::backward, node.attributes.graph("body"), useful);
       if (!next) return false;
-      if (join(useful, *next)) continue;
+      if (join(useful, *next, carried)) continue;
       reaching = *next;
       break;
     }
-    join(reaching, useful);
+    join(reaching, useful, carried);
   } else if (const GraphId body = differentiated_body(node); body != none) {
     const Bits* answer = ask(Direction::backward, body, result_bits(node, marks));
     if (!answer) return false;
@@ -194,13 +202,13 @@ const Bits& GradientPaths::reaching_parameters(GraphId graph, const Bits& result
 }
 
 Bits GradientPaths::loop_active(const Node& loop, Bits operands) {
-  while (join(operands, reached_results(loop.attributes.graph("body"), operands))) {
+  while (join(operands, reached_results(loop.attributes.graph("body"), operands), carried_count(loop))) {
   }
   return operands;
 }
 
 Bits GradientPaths::loop_useful(const Node& loop, Bits results) {
-  while (join(results, reaching_parameters(loop.attributes.graph("body"), results))) {
+  while (join(results, reaching_parameters(loop.attributes.graph("body"), results), carried_count(loop))) {
   }
   return results;
 }

@@ -2,7 +2,7 @@
 //
 // A value is *active* when a floating value that somebody differentiates with respect to reaches it, and *useful* when it reaches the value
 // that is differentiated. Only values that are both get cotangents. An op passes dependence from each floating operand to each floating
-// result; integers and bool cut it, stop_gradient cuts it. cond, while_loop, call and composite (without a backward graph of its own) pass
+// result; integers and bool cut it, stop_gradient cuts it. cond, while_loop, scan, call and composite (without a backward graph of its own) pass
 // it as their regions do, so each region is summarised: these parameters reach those results. Summaries are kept by region and question,
 // and computed with an explicit stack of sweeps, so nesting costs no recursion. A loop asks again until its carried values stop changing,
 // at most once per carried value.
@@ -24,6 +24,9 @@ bool is_differentiable(const ir::Type& type);
 /// The region that a call or a composite is differentiated through, or ir::none (a composite with a backward graph is opaque).
 ir::GraphId differentiated_body(const ir::Node& node);
 
+/// How many values a while_loop or scan carries; 0 for other ops.
+std::size_t carried_count(const ir::Node& node);
+
 /// Dependence along differentiable paths. The module's regions must not change while one lives; the graph that is asked about may grow.
 class GradientPaths {
  public:
@@ -39,9 +42,9 @@ class GradientPaths {
   /// Parameters of `graph` that reach the marked results.
   const Bits& reaching_parameters(ir::GraphId graph, const Bits& results);
 
-  /// Closed under the loop's iterations: which of carried + captured are active, given which operands are.
+  /// Closed under the loop's iterations: which parameters of the body are active, given which operands are.
   Bits loop_active(const ir::Node& loop, Bits operands);
-  /// Which carried values are useful, given which results are.
+  /// Which results of the body are useful, given which results of the loop are.
   Bits loop_useful(const ir::Node& loop, Bits results);
 
  private:
