@@ -4,9 +4,8 @@
 //     x_k* = (df/dx)(x_k, p)^T x_(k+1)*        p* = sum over k of (df/dp)(x_k, p)^T x_(k+1)*
 // so a second loop walks k = n-1 ... 0 and needs each x_k. The forward loop is copied with tapes among its carried values: at the end of
 // each iteration it pushes the values that the step backward needs, and it counts its iterations. The backward loop pops them, in reverse.
-// What is pushed are those carried values on which the step depends (from which it recomputes the rest of the iteration), and results of
-// contractions, as those cost more to recompute than to keep; never what the step does not use. The cotangents of captured values are
-// summed from the last iteration to the first.
+// What is pushed is what the step says (gradient_steps.cpp), never what it does not use. Carried values that the body hands on as they are
+// count as captured. The cotangents of captured values are summed from the last iteration to the first.
 //
 //     x, tapes, n  = while_loop(x, tape_new..., 0, p)      condition(x, p):  as before      body: f, push, n + 1
 //     x*, p*       = while_loop(n, tapes, x*, 0, p)        condition: n > 0                 body: pop, step, p* + dp, n - 1
@@ -23,21 +22,6 @@ namespace kiln::passes {
 using namespace ir;
 
 namespace {
-
-/// A parameter of the step that comes from a tape: a carried value, or a value saved in the middle of the body.
-struct Recorded {
-  std::size_t parameter;  ///< of the step
-  ValueId value;          ///< of the body
-};
-
-std::vector<Recorded> recorded_values(const Graph& body, const Derivative& step, std::size_t carried) {
-  std::vector<Recorded> recorded;
-  for (std::size_t i = 0; i < step.parameters.size(); ++i)
-    if (step.used[i] && step.parameters[i] < carried) recorded.push_back({i, body.parameters[step.parameters[i]]});
-  for (std::size_t i = 0; i < step.saved.size(); ++i)
-    if (step.used[step.parameters.size() + i]) recorded.push_back({step.parameters.size() + i, step.saved[i]});
-  return recorded;
-}
 
 ValueId new_tape(Builder& builder, const Type& type, const Attributes& loop) {
   Attributes attributes{{"dtype", type.dtype}, {"dims", type.dims}};
@@ -68,7 +52,7 @@ TapedLoop copy_with_tapes(GradientState& state, const Graph& source, NodeId id, 
   const Derivative& step = state.derivatives.at(request);
   const GraphId body_id = module.add_graph(module.graph(request.graph).name + "_taped");
   const GraphId condition_id = module.add_graph(module.graph(loop.attributes.graph("condition")).name + "_taped");
-  const Graph& body = module.graph(request.graph);
+  const Graph& body = module.graph(step.forward);
   const std::vector<Recorded> recorded = recorded_values(body, step, carried);
   builder.location = loop.location;
 
@@ -147,8 +131,10 @@ void reverse_loop(ReverseSweep& sweep, NodeId id) {
     receivers.push_back(loop.operands[i]);
   }
   const std::size_t backward_carried = operands.size();
+  const Graph& forward = module.graph(step.forward);
+  const auto captured = [&](std::size_t i) { return is_invariant(forward, step.parameters[i], carried, 0); };
   for (std::size_t i = 0; i < step.parameters.size(); ++i)
-    if (step.used[i] && step.parameters[i] >= carried) operands.push_back(sweep.map[loop.operands[step.parameters[i]]]);
+    if (captured(i)) operands.push_back(sweep.map[loop.operands[step.parameters[i]]]);
 
   Graph& body = module.graph(body_id);
   Graph& condition = module.graph(condition_id);
@@ -177,7 +163,7 @@ void reverse_loop(ReverseSweep& sweep, NodeId id) {
   const std::size_t sums = next;
   next = backward_carried;
   for (std::size_t i = 0; i < step.parameters.size(); ++i)
-    if (step.used[i] && step.parameters[i] >= carried) arguments[i] = given[next++];
+    if (captured(i)) arguments[i] = given[next++];
   const std::vector<ValueId> cotangents = inline_graph(step_graph, body, arguments);
   for (std::size_t i = 0; i < cotangents.size(); ++i)
     results.push_back(i < seeds ? cotangents[i] : inside.add(given[sums + i - seeds], cotangents[i]));
@@ -185,7 +171,8 @@ void reverse_loop(ReverseSweep& sweep, NodeId id) {
 
   Attributes attributes{
       {"carried", static_cast<std::int64_t>(backward_carried)}, {"condition", GraphRef{condition_id}}, {"body", GraphRef{body_id}}};
-  if (loop.attributes.find("max_trip_count")) attributes = attributes.with("max_trip_count", loop.attributes.integer("max_trip_count"));
+  if (loop.attributes.find("max_trip_count"))
+    attributes = attributes.with("max_trip_count", loop.attributes.integer("max_trip_count")).with("within_bound", true);
   const std::vector<ValueId> backward = builder.create_many(Op::while_loop, std::move(operands), std::move(attributes));
   for (std::size_t i = 0; i < receivers.size(); ++i) add_cotangent(sweep, receivers[i], backward[1 + taped.tapes.size() + i]);
 }

@@ -29,75 +29,23 @@ std::vector<ValueId> chosen(std::span<const ValueId> values, const Bits& bits) {
   return picked;
 }
 
-/// Does a step backward take the node's results from tapes rather than compute them again? Contractions cost more than memory, and what a
-/// user's function costs is not known.
-bool worth_saving(const Node& node) { return node.op == Op::dot_general || node.op == Op::custom_call; }
-
-/// Copies the forward nodes of the request's graph into the derivative, and adds its parameters, other than the cotangents, on the way.
-void copy_forward(ReverseSweep& sweep, const DerivativeRequest& request, Derivative& derivative) {
-  const Graph& source = sweep.source;
-  Graph& target = sweep.builder.graph();
-  for (std::size_t i = 0; i < source.parameters.size(); ++i) {
-    const ValueId parameter = source.parameters[i];
-    // A tape that the body only moves along is not there any more when the step backward runs.
-    if (request.step && source.type(parameter).kind == Type::Kind::tape) continue;
-    internal_check(source.type(parameter).kind == Type::Kind::tensor, "tapes are carried by loops and are not passed to calls or branches");
-    derivative.parameters.push_back(i);
-    sweep.map[parameter] =
-        target.add_parameter(source.type(parameter), source.value_name(parameter), source.definition(parameter).location);
-  }
-  const auto save = [&](ValueId value) {
-    derivative.saved.push_back(value);
-    sweep.map[value] = target.add_parameter(source.type(value), source.value_name(value), source.definition(value).location);
-  };
-  for (NodeId n = 0; n < source.node_count(); ++n) {
-    const Node& node = source.node(n);
-    if (node.op == Op::parameter || info(node.op).effect) continue;
-    bool available = true;
-    for (ValueId v : node.operands) available = available && sweep.map[v] != none;
-    if (request.step && worth_saving(node)) {
-      for (std::uint32_t i = 0; i < node.result_count; ++i) save(node.first_result + i);
-    } else if (!available) {
-      // It moves a tape of the loop. What a pop yields cannot be popped again, so it is saved.
-      if (node.op == Op::tape_pop) save(node.first_result + 1);
-    } else if (node.op == Op::while_loop && on_path(node, sweep.path)) {
-      const DerivativeRequest step = loop_request(sweep.state.paths, node, sweep.path);
-      sweep.loops.emplace(n, copy_with_tapes(sweep.state, source, n, step, sweep.builder, sweep.map));
-    } else {
-      copy_node(source, n, target, sweep.map);
-    }
-  }
-}
-
-Bits used_parameters(const Graph& graph) {
-  std::vector<bool> live(graph.node_count());
-  for (ValueId v : graph.results) live[graph.defining_node(v)] = true;
-  for (NodeId n = static_cast<NodeId>(graph.node_count()); n-- > 0;)
-    if (live[n])
-      for (ValueId v : graph.node(n).operands) live[graph.defining_node(v)] = true;
-  Bits used;
-  for (ValueId v : graph.parameters) used.push_back(live[graph.defining_node(v)]);
-  return used;
-}
-
-Derivative make_derivative(GradientState& state, const DerivativeRequest& request, Bits path) {
+Derivative make_derivative(GradientState& state, const DerivativeRequest& request, const Bits& path) {
   Module& module = state.module;
   Derivative derivative;
   derivative.graph = module.add_graph(module.graph(request.graph).name + "_gradient");
   const Graph& source = module.graph(request.graph);
-  Graph& target = module.graph(derivative.graph);
   const std::size_t values = source.value_count();
-  ReverseSweep sweep{
-      state, source, Builder(module, derivative.graph), std::move(path), ValueMap(values, none), std::vector<ValueId>(values, none), {}};
-  copy_forward(sweep, request, derivative);
-  std::vector<ValueId> seeds;
-  for (ValueId v : chosen(source.results, request.seeds))
-    seeds.push_back(target.add_parameter(source.type(v), "", source.definition(v).location));
-  std::size_t next = 0;
-  for (ValueId v : chosen(source.results, request.seeds)) add_cotangent(sweep, v, seeds[next++]);
-  reverse(sweep, static_cast<NodeId>(source.node_count()));
-  for (ValueId v : chosen(source.parameters, request.wanted)) target.results.push_back(cotangent_or_zeros(sweep, v));
-  derivative.used = used_parameters(target);
+  ReverseSweep sweep{state, source, Builder(module, derivative.graph), path, ValueMap(values, none), std::vector<ValueId>(values, none)};
+  for (std::size_t i = 0; i < source.parameters.size(); ++i) {
+    const ValueId parameter = source.parameters[i];
+    internal_check(source.type(parameter).kind == Type::Kind::tensor, "tapes are carried by loops and are not passed to calls or branches");
+    derivative.parameters.push_back(i);
+    sweep.map[parameter] =
+        sweep.builder.graph().add_parameter(source.type(parameter), source.value_name(parameter), source.definition(parameter).location);
+  }
+  for (NodeId n = 0; n < source.node_count(); ++n)
+    if (const Node& node = source.node(n); node.op != Op::parameter && !info(node.op).effect) copy_for_reverse(sweep, n);
+  reverse_graph(sweep, request);
   return derivative;
 }
 
@@ -130,27 +78,32 @@ void reverse_with_backward(ReverseSweep& sweep, const Node& node) {
 }  // namespace
 
 DerivativeRequest branch_request(const Node& node, GraphId branch, const Bits& path) {
-  return {branch, bits_of(std::span(node.operands).subspan(1), path), result_bits(node, path), false};
+  return {branch, bits_of(std::span(node.operands).subspan(1), path), result_bits(node, path)};
 }
 
 DerivativeRequest call_request(const Node& node, const Bits& path) {
-  return {differentiated_body(node), bits_of(node.operands, path), result_bits(node, path), false};
+  return {differentiated_body(node), bits_of(node.operands, path), result_bits(node, path)};
 }
 
 DerivativeRequest loop_request(GradientPaths& paths, const Node& loop, const Bits& path) {
+  const GraphId body = loop.attributes.graph("body");
+  const std::size_t carried = carried_count(loop);
   const Bits active = paths.loop_active(loop, bits_of(loop.operands, path));
   const Bits useful = paths.loop_useful(loop, result_bits(loop, path));
-  Bits carried(loop.result_count);
-  for (std::size_t i = 0; i < carried.size(); ++i) carried[i] = active[i] && useful[i];
-  Bits wanted = carried;
-  for (std::size_t i = carried.size(); i < loop.operands.size(); ++i) wanted.push_back(path[loop.operands[i]]);
-  return {loop.attributes.graph("body"), std::move(wanted), std::move(carried), true};
+  const Bits& reached = paths.reached_results(body, active);
+  const Bits& reaching = paths.reaching_parameters(body, useful);
+  Bits wanted, seeds;
+  for (std::size_t i = 0; i < active.size(); ++i)
+    wanted.push_back(i < carried ? active[i] && useful[i] : path[loop.operands[i]] && reaching[i]);
+  for (std::size_t i = 0; i < useful.size(); ++i) seeds.push_back(i < carried ? wanted[i] : reached[i] && useful[i]);
+  const auto sequences = static_cast<std::size_t>(loop.op == Op::scan ? loop.attributes.integer("sequences") : 0);
+  return {body, std::move(wanted), std::move(seeds), true, carried, sequences};
 }
 
 std::vector<DerivativeRequest> requests_of_node(GradientPaths& paths, const Node& node, const Bits& path) {
   if (node.op == Op::cond)
     return {branch_request(node, node.attributes.graph("then"), path), branch_request(node, node.attributes.graph("else"), path)};
-  if (node.op == Op::while_loop) return {loop_request(paths, node, path)};
+  if (node.op == Op::while_loop || node.op == Op::scan) return {loop_request(paths, node, path)};
   if (differentiated_body(node) != none) return {call_request(node, path)};
   return {};
 }
@@ -170,6 +123,17 @@ Bits path_of(GradientPaths& paths, const Graph& graph, const DerivativeRequest& 
   return path;
 }
 
+void reverse_graph(ReverseSweep& sweep, const DerivativeRequest& request) {
+  const Graph& source = sweep.source;
+  Graph& target = sweep.builder.graph();
+  const std::vector<ValueId> seeded = chosen(source.results, request.seeds);
+  std::vector<ValueId> seeds;
+  for (ValueId v : seeded) seeds.push_back(target.add_parameter(source.type(v), "", source.definition(v).location));
+  for (std::size_t i = 0; i < seeds.size(); ++i) add_cotangent(sweep, seeded[i], seeds[i]);
+  reverse(sweep, static_cast<NodeId>(source.node_count()));
+  for (ValueId v : chosen(source.parameters, request.wanted)) target.results.push_back(cotangent_or_zeros(sweep, v));
+}
+
 void make_derivatives(GradientState& state, std::vector<DerivativeRequest> requests) {
   std::vector<DerivativeRequest> stack(requests.rbegin(), requests.rend());
   while (!stack.empty()) {
@@ -179,7 +143,7 @@ void make_derivatives(GradientState& state, std::vector<DerivativeRequest> reque
       continue;
     }
     const Graph& graph = state.module.graph(request.graph);
-    Bits path = path_of(state.paths, graph, request);
+    const Bits path = path_of(state.paths, graph, request);
     bool ready = true;
     for (DerivativeRequest& inner : requests_of(state.paths, graph, path))
       if (!state.derivatives.contains(inner)) {
@@ -187,7 +151,7 @@ void make_derivatives(GradientState& state, std::vector<DerivativeRequest> reque
         stack.push_back(std::move(inner));
       }
     if (!ready) continue;
-    state.derivatives.emplace(request, make_derivative(state, request, std::move(path)));
+    state.derivatives.emplace(request, request.step ? make_step(state, request, path) : make_derivative(state, request, path));
     stack.pop_back();
   }
 }
@@ -197,8 +161,13 @@ void reverse_call(ReverseSweep& sweep, const Node& node) {
   const DerivativeRequest request = call_request(node, sweep.path);
   const Derivative& derivative = sweep.state.derivatives.at(request);
   std::vector<ValueId> arguments = derivative_arguments(sweep, node, node.operands, request.seeds);
-  add_all(sweep, chosen(node.operands, request.wanted),
-          sweep.builder.create_many(Op::call, std::move(arguments), {{"body", GraphRef{derivative.graph}}}));
+  // What is to be recomputed stays a region: nothing of it can start before its cotangents are there, or be merged with the original.
+  const bool recompute =
+      node.op == Op::call && (node.recompute || (node.attributes.find("recompute") && node.attributes.flag("recompute")));
+  sweep.builder.recompute = recompute;
+  const std::vector<ValueId> cotangents = sweep.builder.create_many(Op::call, std::move(arguments), {{"body", GraphRef{derivative.graph}}});
+  sweep.builder.recompute = false;
+  add_all(sweep, chosen(node.operands, request.wanted), cotangents);
 }
 
 void reverse_cond(ReverseSweep& sweep, const Node& node) {

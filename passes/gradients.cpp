@@ -27,6 +27,7 @@ bool has_gradient_rule(const Node& node) {
     case Op::composite:
     case Op::cond:
     case Op::while_loop:
+    case Op::scan:
     case Op::tape_push:
     case Op::tape_pop:
     case Op::assign:
@@ -101,6 +102,7 @@ void reverse_node(ReverseSweep& sweep, NodeId id) {
     case Op::composite: return reverse_call(sweep, node);
     case Op::cond: return reverse_cond(sweep, node);
     case Op::while_loop: return reverse_loop(sweep, id);
+    case Op::scan: return reverse_scan(sweep, id);
     case Op::tape_push: return reverse_push(sweep, node);
     case Op::tape_pop: return reverse_pop(sweep, node);
     case Op::assign: return add_cotangent(sweep, node.operands[0], sweep.cotangents[node.first_result]);
@@ -113,19 +115,13 @@ void reverse_node(ReverseSweep& sweep, NodeId id) {
   info(node.op).gradient(context);
 }
 
-/// Copies the graph in progress with its loops on the path taped; returns the graph as it was, which the sweep walks over.
-std::unique_ptr<Graph> tape_loops(GradientState& state, GraphId id, ReverseSweep& sweep, std::unique_ptr<Graph> before) {
+/// Copies the graph in progress with its loops on the path recording; returns the graph as it was, which the sweep walks over.
+std::unique_ptr<Graph> record_loops(GradientState& state, GraphId id, ReverseSweep& sweep, std::unique_ptr<Graph> before) {
   auto fresh = std::make_unique<Graph>();
   fresh->name = before->name;
   state.module.graphs[id] = std::move(fresh);
   sweep.map.assign(before->value_count(), none);
-  for (NodeId n = 0; n < before->node_count(); ++n) {
-    const Node& node = before->node(n);
-    if (node.op == Op::while_loop && on_path(node, sweep.path))
-      sweep.loops.emplace(n, copy_with_tapes(state, *before, n, loop_request(state.paths, node, sweep.path), sweep.builder, sweep.map));
-    else
-      copy_node(*before, n, sweep.builder.graph(), sweep.map);
-  }
+  for (NodeId n = 0; n < before->node_count(); ++n) copy_for_reverse(sweep, n);
   return before;
 }
 
@@ -133,25 +129,28 @@ void expand(GradientState& state, GraphId id, Rebuild& rebuild, NodeId gradients
   Module& module = state.module;
   const Node& node = rebuild.old().node(gradients);
   const bool seeded = node.attributes.find("seeded") && node.attributes.flag("seeded");
+  const auto targets = static_cast<std::size_t>(node.attributes.find("targets") ? node.attributes.integer("targets") : 1);
   std::vector<ValueId> operands = rebuild.mapped(node.operands);
-  const std::span<ValueId> wrt = std::span(operands).subspan(seeded ? 2 : 1);
+  const std::span<ValueId> wrt = std::span(operands).subspan(seeded ? 2 * targets : targets);
 
   Bits path = state.paths.active(id, wrt);
-  const Bits useful = state.paths.useful(id, {operands.data(), 1});
+  const Bits useful = state.paths.useful(id, {operands.data(), targets});
   for (std::size_t v = 0; v < path.size(); ++v) path[v] = path[v] && useful[v];
   make_derivatives(state, requests_of(state.paths, module.graph(id), path));
 
   bool loops = false;
-  for (NodeId n = 0; n < module.graph(id).node_count(); ++n)
-    loops = loops || (module.graph(id).node(n).op == Op::while_loop && on_path(module.graph(id).node(n), path));
+  for (NodeId n = 0; n < module.graph(id).node_count(); ++n) {
+    const Node& candidate = module.graph(id).node(n);
+    loops = loops || ((candidate.op == Op::while_loop || candidate.op == Op::scan) && on_path(candidate, path));
+  }
   std::unique_ptr<Graph> before;
   if (loops) before = std::move(module.graphs[id]);
   const Graph& source = before ? *before : module.graph(id);
   const std::size_t values = source.value_count();
   const auto end = static_cast<NodeId>(source.node_count());
-  ReverseSweep sweep{state, source, Builder(module, id), std::move(path), ValueMap(values), std::vector<ValueId>(values, none), {}};
+  ReverseSweep sweep{state, source, Builder(module, id), std::move(path), ValueMap(values), std::vector<ValueId>(values, none)};
   if (before) {
-    before = tape_loops(state, id, sweep, std::move(before));
+    before = record_loops(state, id, sweep, std::move(before));
     for (ValueId& v : rebuild.map())
       if (v != none) v = sweep.map[v];
   } else {
@@ -159,8 +158,10 @@ void expand(GradientState& state, GraphId id, Rebuild& rebuild, NodeId gradients
   }
 
   sweep.builder.location = node.location;
-  const ValueId seed = seeded ? sweep.map[operands[1]] : sweep.builder.splat(1, source.type(operands[0]));
-  add_cotangent(sweep, operands[0], seed);
+  for (std::size_t t = 0; t < targets; ++t) {
+    const ValueId seed = seeded ? sweep.map[operands[targets + t]] : sweep.builder.splat(1, Type(source.type(operands[t])));
+    add_cotangent(sweep, operands[t], seed);
+  }
   reverse(sweep, end);
   sweep.builder.location = node.location;
   for (std::size_t i = 0; i < wrt.size(); ++i)
@@ -174,6 +175,18 @@ bool holds_gradients(const Graph& graph) {
 }
 
 }  // namespace
+
+void copy_for_reverse(ReverseSweep& sweep, NodeId id) {
+  const Node& node = sweep.source.node(id);
+  if (node.op == Op::while_loop && on_path(node, sweep.path))
+    sweep.loops.emplace(
+        id, copy_with_tapes(sweep.state, sweep.source, id, loop_request(sweep.state.paths, node, sweep.path), sweep.builder, sweep.map));
+  else if (node.op == Op::scan && !sweep.scans.contains(id) && on_path(node, sweep.path))
+    sweep.scans.emplace(
+        id, copy_with_stacks(sweep.state, sweep.source, id, loop_request(sweep.state.paths, node, sweep.path), sweep.builder, sweep.map));
+  else
+    copy_node(sweep.source, id, sweep.builder.graph(), sweep.map);
+}
 
 void reverse(ReverseSweep& sweep, NodeId end) {
   for (NodeId id = end; id-- > 0;) {

@@ -8,12 +8,14 @@
 //
 //   call, composite   a call of the derivative of the body (or of the composite's own backward graph)
 //   cond              a cond on the same predicate, of the derivatives of both branches
-//   while_loop        see gradient_loops.cpp
+//   while_loop        a loop back, over tapes: gradient_loops.cpp
+//   scan              a scan the other way round, over stacked values: gradient_scans.cpp
 //   tape_push         its cotangent is a pop; that of tape_pop is a push: so loops that came from gradients differentiate like any other
 //   assign            yields its operand, so the cotangent passes
 //
 // The *derivative* of a graph takes the graph's parameters and cotangents of some results, and returns cotangents of some parameters. It
-// contains a copy of the forward nodes: branches and calls recompute, which CSE undoes where both end up in one graph.
+// contains a copy of the forward nodes: branches and calls recompute, which CSE undoes where both end up in one graph. The derivative of a
+// loop's body, its *step*, takes values that the forward loop has recorded, and recomputes the rest: gradient_steps.cpp says which.
 #pragma once
 
 #include <map>
@@ -29,11 +31,13 @@ namespace kiln::passes {
 /// Asks for the derivative of a graph.
 struct DerivativeRequest {
   ir::GraphId graph = ir::none;
-  Bits wanted;        ///< by parameter: which cotangents it returns. These parameters are what is active inside.
-  Bits seeds;         ///< by result: for which it takes a cotangent
-  bool step = false;  ///< of a loop's body, for one step backward: takes saved values instead of recomputing them (gradient_loops.cpp)
+  Bits wanted;                             ///< by parameter: which cotangents it returns. These parameters are what is active inside.
+  Bits seeds;                              ///< by result: for which it takes a cotangent
+  bool step = false;                       ///< of a loop's body, for one step backward (gradient_steps.cpp)
+  std::size_t carried = 0, sequences = 0;  ///< a step: how many parameters of the body are carried, and are slices
   friend bool operator<(const DerivativeRequest& a, const DerivativeRequest& b) {
-    return std::tie(a.graph, a.step, a.wanted, a.seeds) < std::tie(b.graph, b.step, b.wanted, b.seeds);
+    return std::tie(a.graph, a.step, a.carried, a.sequences, a.wanted, a.seeds) <
+           std::tie(b.graph, b.step, b.carried, b.sequences, b.wanted, b.seeds);
   }
 };
 
@@ -41,9 +45,9 @@ struct DerivativeRequest {
 /// parameters.
 struct Derivative {
   ir::GraphId graph = ir::none;
-  std::vector<std::size_t> parameters;  ///< which parameters of the graph it takes: all, but a step takes no tapes
-  std::vector<ir::ValueId> saved;       ///< a step: values of the body that it takes instead of recomputing them
-  Bits used;                            ///< by parameter of the derivative: do its results depend on it?
+  ir::GraphId forward = ir::none;  ///< a step: the body as the forward loop runs it, the request's or one whose scans also stack values
+  std::vector<std::size_t> parameters;  ///< which parameters of the graph it takes: all, but a step only those that it uses
+  std::vector<ir::ValueId> saved;       ///< a step: values of `forward` that it takes instead of recomputing them
 };
 
 struct GradientState {
@@ -61,16 +65,24 @@ struct TapedLoop {
   ir::ValueId trip_count = ir::none;
 };
 
+/// A scan that was copied so that it also stacks what its backward scan needs.
+struct StackedScan {
+  DerivativeRequest step;
+  std::vector<std::size_t> read;  ///< per stack: which parameter of the step it feeds
+  std::vector<ir::ValueId> stacks;
+};
+
 /// One reverse sweep over (the first nodes of) `source`; cotangents are built in the builder's graph, which holds copies of the source's
 /// values, or is the source.
 struct ReverseSweep {
   GradientState& state;
   const ir::Graph& source;
   ir::Builder builder;
-  Bits path;                              ///< by source value: active and useful
-  ValueMap map;                           ///< source value -> value in the builder's graph
-  std::vector<ir::ValueId> cotangents;    ///< by source value; none: nothing has flowed into it
-  std::map<ir::NodeId, TapedLoop> loops;  ///< the source's loops on the path
+  Bits path;                                   ///< by source value: active and useful
+  ValueMap map;                                ///< source value -> value in the builder's graph
+  std::vector<ir::ValueId> cotangents;         ///< by source value; none: nothing has flowed into it
+  std::map<ir::NodeId, TapedLoop> loops = {};  ///< the source's loops on the path
+  std::map<ir::NodeId, StackedScan> scans = {};
 };
 
 /// The requests that a node on the path makes: none for an ordinary op.
@@ -103,9 +115,30 @@ void reverse(ReverseSweep& sweep, ir::NodeId end);
 void reverse_call(ReverseSweep& sweep, const ir::Node& node);
 void reverse_cond(ReverseSweep& sweep, const ir::Node& node);
 void reverse_loop(ReverseSweep& sweep, ir::NodeId id);
+void reverse_scan(ReverseSweep& sweep, ir::NodeId id);
 
+/// Copies a node of the source; a loop on the path so that it records what its backward loop needs.
+void copy_for_reverse(ReverseSweep& sweep, ir::NodeId id);
 /// Copies a loop so that it also records what its backward loop needs and counts its iterations.
 TapedLoop copy_with_tapes(GradientState& state, const ir::Graph& source, ir::NodeId id, const DerivativeRequest& step, ir::Builder& builder,
                           ValueMap& map);
+/// Copies a scan so that it also stacks what its backward scan needs.
+StackedScan copy_with_stacks(GradientState& state, const ir::Graph& source, ir::NodeId id, const DerivativeRequest& step,
+                             ir::Builder& builder, ValueMap& map);
+
+/// The derivative of a loop's body for one step backward.
+Derivative make_step(GradientState& state, const DerivativeRequest& request, const Bits& path);
+/// Reverses from the seeds, which are added to the builder's graph as parameters, and gives that graph its results.
+void reverse_graph(ReverseSweep& sweep, const DerivativeRequest& request);
+
+/// A parameter of a step that the forward loop records: a carried value, or one from the middle of the body.
+struct Recorded {
+  std::size_t parameter;  ///< of the step
+  ir::ValueId value;      ///< of the forward body
+};
+/// A carried value that the body hands on as it is counts as captured, and is not recorded.
+std::vector<Recorded> recorded_values(const ir::Graph& body, const Derivative& step, std::size_t carried);
+/// Is the parameter the same in all iterations: captured, or carried and handed on as it is?
+bool is_invariant(const ir::Graph& body, std::size_t parameter, std::size_t carried, std::size_t sequences);
 
 }  // namespace kiln::passes

@@ -44,20 +44,27 @@ std::vector<Type> infer_assign(const InferContext& context) {
 
 std::vector<Type> infer_gradients(const InferContext& context) {
   const bool seeded = context.attributes.find("seeded") && context.attributes.flag("seeded");
-  const Type& y = tensor(context, 0);
-  if (!is_floating(y.dtype))
-    fail(context, ErrorCode::not_differentiable, fmt::format("only floating tensors have gradients, but y is {}", to_string(y)),
-         "convert it to a floating dtype before what is differentiated");
-  if (seeded) {
-    if (context.operands.size() < 2) fail(context, ErrorCode::invalid_argument, "the cotangent of y is missing");
-    require_same_dtype(context, 0, 1);
-    require_same_shape(context, 0, 1);
-  } else if (y.rank() != 0) {
-    fail(context, ErrorCode::shape_mismatch, fmt::format("y must be a scalar, but is {}", to_string(y)),
-         "reduce it, for example with reduce_sum, or give the cotangent of y");
+  const std::int64_t targets = context.attributes.find("targets") ? context.attributes.integer("targets") : 1;
+  const auto operands = static_cast<std::int64_t>(context.operands.size());
+  if (targets < 1 || targets > operands)
+    fail(context, ErrorCode::invalid_argument, fmt::format("{} values are differentiated, but there are {} operands", targets, operands));
+  const auto count = static_cast<std::size_t>(targets);
+  for (std::size_t i = 0; i < count; ++i) {
+    const Type& y = tensor(context, i);
+    if (!is_floating(y.dtype))
+      fail(context, ErrorCode::not_differentiable, fmt::format("only floating tensors have gradients, but y is {}", to_string(y)),
+           "convert it to a floating dtype before what is differentiated");
+    if (seeded) {
+      if (context.operands.size() < 2 * count) fail(context, ErrorCode::invalid_argument, "the cotangent of y is missing");
+      require_same_dtype(context, i, count + i);
+      require_same_shape(context, i, count + i);
+    } else if (y.rank() != 0) {
+      fail(context, ErrorCode::shape_mismatch, fmt::format("y must be a scalar, but is {}", to_string(y)),
+           "reduce it, for example with reduce_sum, or give the cotangent of y");
+    }
   }
   std::vector<Type> results;
-  for (std::size_t i = seeded ? 2 : 1; i < context.operands.size(); ++i) {
+  for (std::size_t i = seeded ? 2 * count : count; i < context.operands.size(); ++i) {
     const Type& x = tensor(context, i);
     if (!is_floating(x.dtype))
       fail(context, ErrorCode::not_differentiable,
@@ -119,7 +126,10 @@ std::vector<Sample> samples_constant(Op) {
 
 constexpr AttributeSpec constant_attributes[] = {{"value", AttributeKind::literal, "the value"}};
 constexpr AttributeSpec variable_attributes[] = {{"name", AttributeKind::text, "the variable's name"}};
-constexpr AttributeSpec gradients_attributes[] = {{"seeded", AttributeKind::flag, "operand 1 is the cotangent of y", false}};
+constexpr AttributeSpec gradients_attributes[] = {
+    {"seeded", AttributeKind::flag, "the operands after what is differentiated are its cotangents", false},
+    {"targets", AttributeKind::integer, "how many operands, from the first, are differentiated, and their gradients summed; absent: 1",
+     false}};
 constexpr AttributeSpec check_attributes[] = {{"message", AttributeKind::text, "of the error"},
                                               {"code", AttributeKind::integer, "the ErrorCode"},
                                               {"hint", AttributeKind::text, "of the error", false}};
