@@ -8,45 +8,20 @@
 //   more zeros besides x[i]:     0
 // This is linear work, and exact for first and second derivatives; a third one where several elements are 0 comes out as 0.
 #include <algorithm>
-#include <limits>
 
 #include <fmt/format.h>
 
 #include "ir/builder.h"
-#include "ir/ops/common.h"
-#include "ir/ops/evaluate.h"
+#include "ir/ops/combiner.h"
 #include "ir/ops/samples.h"
 
 namespace kiln::ir {
 namespace {
 using namespace ops;
 
-struct Combiner {
-  std::string_view name;
-  LoopOp op;
-};
-constexpr Combiner combiners[] = {{"add", LoopOp::add},         {"multiply", LoopOp::multiply}, {"maximum", LoopOp::maximum},
-                                  {"minimum", LoopOp::minimum}, {"and", LoopOp::and_},          {"or", LoopOp::or_}};
-
-LoopOp combiner_of(const std::string& name) {
-  const auto* found = std::ranges::find(combiners, name, &Combiner::name);
-  internal_check(found != std::end(combiners), "the combiner of a reduce is known");
-  return found->op;
-}
-
 std::vector<Type> infer_reduce(const InferContext& context) {
   const Type& operand = tensor(context, 0);
-  const std::string& combiner = context.attributes.text("combiner");
-  if (std::ranges::find(combiners, combiner, &Combiner::name) == std::end(combiners))
-    fail(context, ErrorCode::invalid_argument,
-         fmt::format("there is no combiner \"{}\": there are add, multiply, maximum, minimum, and, or", combiner));
-  const bool logical = combiner == "and" || combiner == "or";
-  if (logical && is_floating(operand.dtype))
-    fail(context, ErrorCode::dtype_mismatch,
-         fmt::format("\"{}\" folds bool and integers, but the operand is {}", combiner, to_string(operand)), "compare first");
-  if (!logical && operand.dtype == DType::boolean)
-    fail(context, ErrorCode::dtype_mismatch, fmt::format("\"{}\" folds numbers, but the operand is {}", combiner, to_string(operand)),
-         "fold with \"and\" or \"or\", or convert to an integer dtype to count");
+  require_combiner(context);
   const auto& dimensions = integers_or_empty(context.attributes, "dimensions");
   require_distinct_axes(context, dimensions, operand.rank(), "dimensions");
   Dims dims;
@@ -55,47 +30,6 @@ std::vector<Type> infer_reduce(const InferContext& context) {
 }
 
 // ---- evaluation
-
-/// Start of the fold, which leaves every element as it is.
-Literal identity_of(LoopOp combiner, DType dtype) {
-  const auto of_limit = [&](bool lowest) {
-    if (is_floating(dtype))
-      return Literal::of(dtype, lowest ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity());
-    std::int64_t bits = 0;
-    visit_allowed<integers>(dtype, [&]<class T>(T) {
-      bits = static_cast<std::int64_t>(lowest ? std::numeric_limits<T>::min() : std::numeric_limits<T>::max());
-    });
-    return Literal::of_bits(dtype, bits);
-  };
-  const auto all_ones = [&] {
-    std::int64_t bits = 1;
-    visit_allowed<bool_dtype | integers>(dtype, [&]<class T>(T) {
-      if constexpr (!std::is_same_v<T, bool>) bits = static_cast<std::int64_t>(static_cast<T>(~T{0}));
-    });
-    return Literal::of_bits(dtype, bits);
-  };
-  switch (combiner) {
-    case LoopOp::multiply: return Literal::of(dtype, 1);
-    case LoopOp::maximum: return of_limit(true);
-    case LoopOp::minimum: return of_limit(false);
-    case LoopOp::and_: return all_ones();
-    default: return Literal::of(dtype, 0);
-  }
-}
-
-template <class T>
-T combine(LoopOp combiner, T a, T b) {
-  if constexpr (std::is_floating_point_v<T>) {
-    if (combiner == LoopOp::add) return a + b;
-    if (combiner == LoopOp::multiply) return a * b;
-  } else {
-    if (combiner == LoopOp::and_) return static_cast<T>(a & b);
-    if (combiner == LoopOp::or_) return static_cast<T>(a | b);
-    if (combiner == LoopOp::add) return wrapping_add(a, b);
-    if (combiner == LoopOp::multiply) return wrapping_multiply(a, b);
-  }
-  return combiner == LoopOp::maximum ? reference_maximum(a, b) : reference_minimum(a, b);
-}
 
 std::vector<Array> evaluate_reduce(const EvaluateContext& context) {
   const Array& operand = context.operands[0];

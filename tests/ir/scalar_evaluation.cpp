@@ -1,5 +1,6 @@
 #include "tests/ir/scalar_evaluation.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <map>
@@ -122,9 +123,27 @@ Literal apply_integer(LoopOp op, DType dtype, const std::vector<Literal>& x) {
     case LoopOp::not_: return integer(dtype, dtype == DType::boolean ? !a : ~ua);
     case LoopOp::shift_left: return integer(dtype, in_range ? ua << b : 0);
     case LoopOp::shift_right_logical: return integer(dtype, in_range ? (ua & mask) >> b : 0);
-    case LoopOp::shift_right_arithmetic: return integer(dtype, static_cast<std::uint64_t>(a >> (in_range ? b : bits - 1)));
+    case LoopOp::shift_right_arithmetic: {  // of unsigned dtypes the highest bit is a sign here
+      const auto extended = static_cast<std::int64_t>(ua << (64 - bits));
+      return integer(dtype, static_cast<std::uint64_t>(extended >> (64 - bits) >> (in_range ? b : bits - 1)));
+    }
+    case LoopOp::popcnt: return integer(dtype, static_cast<std::uint64_t>(std::popcount(ua & mask)));
+    case LoopOp::count_leading_zeros: return integer(dtype, static_cast<std::uint64_t>(std::countl_zero(ua & mask) - (64 - bits)));
+    case LoopOp::power: {
+      if (is_signed && b < 0) return integer(dtype, a == 1 || a == -1 ? (b % 2 == 0 ? 1 : ua) : 0);
+      std::uint64_t result = 1, base = ua;
+      for (std::uint64_t rest = ub & mask; rest != 0; rest /= 2, base *= base) result *= rest % 2 == 0 ? 1 : base;
+      return integer(dtype, result);
+    }
     default: throw InternalError("no integer operation");
   }
+}
+
+/// The same bytes as another dtype of equal size.
+Literal bitcast(DType to, const Literal& x) {
+  Array one(x.dtype, Shape{});
+  store(one, 0, x);
+  return load(Array(ArrayView(to, Shape{}, one.raw())), 0);
 }
 
 Literal convert(DType to, const Literal& x) {
@@ -139,6 +158,7 @@ Literal apply_to(LoopOp op, DType dtype, const std::vector<Literal>& x) {
     case LoopOp::minimum: return is_nan(x[0]) ? x[0] : less(x[0], x[1]) ? x[0] : x[1];
     case LoopOp::select: return x[0].integer ? x[1] : x[2];
     case LoopOp::convert: return convert(dtype, x[0]);
+    case LoopOp::bitcast: return bitcast(dtype, x[0]);
     default: return is_floating(dtype) ? apply_floating(op, dtype, x) : apply_integer(op, dtype, x);
   }
 }
@@ -181,7 +201,7 @@ class Evaluation final : public ScalarBuilder {
     std::vector<Literal> x;
     for (const ScalarId id : operands) x.push_back(value(id));
     for (std::size_t i = op == LoopOp::select ? 1 : 0; i < x.size(); ++i)
-      internal_check(op == LoopOp::convert || x[i].dtype == dtype, "an operation's operands have its dtype");
+      internal_check(op == LoopOp::convert || op == LoopOp::bitcast || x[i].dtype == dtype, "an operation's operands have its dtype");
     return push(apply_to(op, dtype, x));
   }
   using ScalarBuilder::apply;
@@ -207,7 +227,6 @@ class Evaluation final : public ScalarBuilder {
   }
   DType dtype_of(ScalarId id) const override { return value(id).dtype; }
 
- private:
   ScalarId push(const Literal& value) {
     values_.push_back(value);
     return static_cast<ScalarId>(values_.size() - 1);
@@ -219,11 +238,78 @@ class Evaluation final : public ScalarBuilder {
     });
   }
 
+ private:
   const OpCase& case_;
   std::vector<Type> results_;
   std::map<std::string, std::int64_t, std::less<>> index_;
   std::vector<Literal> values_;
 };
+
+/// A fold of any form, step by step. Like all folds, those of f16 and bf16 are carried in f32.
+Array folded(const OpCase& c, const Structured& structured, const std::vector<Type>& types, std::size_t result,
+             const std::vector<std::string>& names, const Dims& axes, std::span<const std::int64_t> extents) {
+  const Type& type = types[result];
+  std::size_t parallel = 0;
+  while (parallel < structured.axes.size() && !structured.axes[parallel].reduced) ++parallel;
+  for (std::size_t a = parallel; a < structured.axes.size(); ++a) internal_check(structured.axes[a].reduced, "reduced axes come last");
+  if (!structured.running) {
+    internal_check(parallel == type.rank(), "parallel axes are the result's dims");
+    for (std::size_t a = 0; a < parallel; ++a)
+      internal_check(structured.axes[a].extent == type.dims[a], "parallel axes are the result's dims");
+  }
+
+  Evaluation evaluation(c, types);
+  const Shape outer(extents.first(parallel)), inner(extents.subspan(parallel));
+  std::vector<std::int64_t> result_extents;
+  for (const Dim& dim : type.dims) result_extents.push_back(evaluate(dim, c.symbolic_extent));
+  Array out(type.dtype, Shape(result_extents));
+  std::vector<bool> stored(static_cast<std::size_t>(out.size()), false);
+  ops::for_each_index(outer, [&](std::span<const std::int64_t> index) {
+    std::vector<std::int64_t> at(index.begin(), index.end());
+    at.insert(at.end(), inner.rank(), 0);
+    evaluation.begin(names, at);
+    std::vector<Literal> carried;
+    if (structured.step) {
+      for (const ScalarId id : structured.start(evaluation, std::span(axes).first(parallel))) carried.push_back(evaluation.value(id));
+    } else {
+      internal_check(structured.identity.dtype == type.dtype, "an identity has the result's dtype");
+      const bool half = type.dtype == DType::f16 || type.dtype == DType::bf16;
+      carried = {structured.identity};
+      carried[0].dtype = half ? DType::f32 : type.dtype;
+    }
+    internal_check(carried.size() >= types.size(), "each result is carried");
+    const auto put = [&](const Dims& where) {
+      std::vector<std::int64_t> place;
+      for (const Dim& dim : where) place.push_back(evaluation.concrete(dim));
+      const std::int64_t offset = ops::offset_of(out.shape(), place);
+      internal_check(!stored[static_cast<std::size_t>(offset)], "each element is stored once");
+      stored[static_cast<std::size_t>(offset)] = true;
+      store(out, offset, convert(type.dtype, carried[result]));
+    };
+    ops::for_each_index(inner, [&](std::span<const std::int64_t> step) {
+      std::copy(step.begin(), step.end(), at.begin() + static_cast<std::ptrdiff_t>(parallel));
+      evaluation.begin(names, at);
+      if (structured.running && structured.exclusive) put(structured.place(axes));
+      if (structured.step) {
+        std::vector<ScalarId> ids;
+        for (const Literal& value : carried) ids.push_back(evaluation.push(value));
+        const std::vector<ScalarId> next = structured.step(evaluation, ids, axes);
+        internal_check(next.size() == carried.size(), "a step gives every carried value");
+        for (std::size_t i = 0; i < next.size(); ++i) {
+          internal_check(evaluation.value(next[i]).dtype == carried[i].dtype, "a carried value keeps its dtype");
+          carried[i] = evaluation.value(next[i]);
+        }
+      } else {
+        const Literal value = convert(carried[0].dtype, evaluation.value(structured.body(evaluation, axes)));
+        carried[0] = apply_to(structured.combiner, carried[0].dtype, {carried[0], value});
+      }
+      if (structured.running && !structured.exclusive) put(structured.place(axes));
+    });
+    if (!structured.running) put(Dims(axes.begin(), axes.begin() + static_cast<std::ptrdiff_t>(parallel)));
+  });
+  for (const bool done : stored) internal_check(done, "every element is stored");
+  return out;
+}
 
 }  // namespace
 
@@ -239,15 +325,10 @@ Array lowered(const OpCase& c, std::size_t result) {
   std::optional<Structured> structured;
   if (entry.structured) structured = entry.structured(node, c.operands, type);
   Dims extents = type.dims;
-  if (structured)
-    for (std::size_t a = 0; a < structured->axes.size(); ++a) {
-      if (a < type.rank()) {
-        internal_check(!structured->axes[a].reduced && structured->axes[a].extent == type.dims[a], "parallel axes are the result's dims");
-        continue;
-      }
-      internal_check(structured->axes[a].reduced, "reduced axes come last");
-      extents.push_back(structured->axes[a].extent);
-    }
+  if (structured) {
+    extents.clear();
+    for (const Structured::Iteration& axis : structured->axes) extents.push_back(axis.extent);
+  }
   std::vector<std::string> names;
   Dims axes;
   std::vector<std::int64_t> concrete;
@@ -258,34 +339,16 @@ Array lowered(const OpCase& c, std::size_t result) {
   }
 
   const std::span<const std::int64_t> all(concrete);
-  const Shape shape(all.first(type.rank())), reduced(all.subspan(type.rank()));
+  if (structured) return folded(c, *structured, types, result, names, axes, all);
+  const Shape shape(all);
   Array out(type.dtype, shape);
   Evaluation evaluation(c, types);
   std::int64_t offset = 0;
   ops::for_each_index(shape, [&](std::span<const std::int64_t> index) {
-    if (!structured) {
-      evaluation.begin(names, index);
-      const Literal value = evaluation.value(entry.element(evaluation, node, result, axes));
-      internal_check(value.dtype == type.dtype, "an element has the result's dtype");
-      store(out, offset++, value);
-      return;
-    }
-    // f16 and bf16 fold in f32, as everywhere.
-    const bool half = type.dtype == DType::f16 || type.dtype == DType::bf16;
-    const DType dtype = half ? DType::f32 : type.dtype;
-    Literal fold = structured->identity;
-    internal_check(fold.dtype == type.dtype, "an identity has the result's dtype");
-    fold.dtype = dtype;
-    ops::for_each_index(reduced, [&](std::span<const std::int64_t> inner) {
-      std::vector<std::int64_t> at(index.begin(), index.end());
-      at.insert(at.end(), inner.begin(), inner.end());
-      evaluation.begin(names, at);
-      Literal value = evaluation.value(structured->body(evaluation, axes));
-      value.dtype = dtype;
-      fold = apply_to(structured->combiner, dtype, {fold, value});
-    });
-    fold.dtype = type.dtype;
-    store(out, offset++, fold);
+    evaluation.begin(names, index);
+    const Literal value = evaluation.value(entry.element(evaluation, node, result, axes));
+    internal_check(value.dtype == type.dtype, "an element has the result's dtype");
+    store(out, offset++, value);
   });
   return out;
 }
