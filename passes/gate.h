@@ -19,6 +19,9 @@ struct Pass {
 inline constexpr Pass dead_code{"dead_code", [](ir::Module& module, PipelineResult&) { return eliminate_dead_code(module); }};
 inline constexpr Pass gradients{"gradients", [](ir::Module& module, PipelineResult&) { return expand_gradients(module); }};
 inline constexpr Pass inlining{"inline_calls", [](ir::Module& module, PipelineResult&) { return inline_calls(module); }};
+inline constexpr Pass scan_lowering{"lower_scans", [](ir::Module& module, PipelineResult&) { return lower_scans(module); }};
+inline constexpr Pass bound_lowering{"lower_bounds", [](ir::Module& module, PipelineResult&) { return lower_bounds(module); }};
+inline constexpr Pass loop_algebra{"simplify_loops", [](ir::Module& module, PipelineResult&) { return simplify_loops(module); }};
 inline constexpr Pass canonical{"canonicalize", [](ir::Module& module, PipelineResult&) { return canonicalize(module); }};
 inline constexpr Pass folding{"fold_constants", [](ir::Module& module, PipelineResult&) { return fold_constants(module); }};
 inline constexpr Pass algebra{"simplify", [](ir::Module& module, PipelineResult&) { return simplify(module); }};
@@ -28,7 +31,8 @@ inline constexpr Pass fusion{"fuse", [](ir::Module& module, PipelineResult& resu
 inline constexpr const char* loops_stage = "loops";
 inline constexpr const char* program_stage = "program";
 
-inline constexpr Pass tensor_passes[] = {dead_code, gradients, inlining, canonical, folding, algebra, merging, fusion};
+inline constexpr Pass tensor_passes[] = {dead_code, gradients, inlining,     scan_lowering, bound_lowering, canonical,
+                                         folding,   algebra,   loop_algebra, merging,       fusion};
 
 /// What the gate remembers between passes.
 struct Gate {

@@ -3,6 +3,9 @@
 // Only graphs that stay are rebuilt: main, initializers, and the bodies of loops and branches. Calls inside calls are followed with an
 // explicit stack of half-copied bodies, so each node is copied once per place where it ends up, however deep the calls nest. A composite
 // keeps its node only while a later pass knows its name and does better than with its decomposition; none does today, so all are inlined.
+//
+// A call that is marked as recomputed, the gradient of a checkpoint, stays a call to the end: its body can neither be merged with the
+// original nor start before all operands, cotangents among them, are there.
 #include "ir/op.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
@@ -14,7 +17,7 @@ using namespace ir;
 namespace {
 
 GraphId inlined_body(const Node& node) {
-  if (node.op == Op::call) return node.attributes.graph("body");
+  if (node.op == Op::call) return node.recompute ? none : node.attributes.graph("body");
   if (node.op == Op::composite) return node.attributes.graph("decomposition");
   return none;
 }

@@ -18,7 +18,7 @@ namespace kiln::passes {
 /// signature). Exists so that a run computes what was fetched and nothing else.
 bool eliminate_dead_code(ir::Module& module);
 
-/// Replaces every `gradients` node by reverse-mode differentiation, innermost first, through cond, while_loop (with tapes), call and composite. Leaves no gradients node.
+/// Replaces every `gradients` node by reverse-mode differentiation, innermost first, through cond, while_loop (with tapes), scan, call and composite. Leaves no gradients node.
 /// Runs before any rewriting: a rewriting pass could merge values that a user differentiates separately.
 bool expand_gradients(ir::Module& module);
 
@@ -31,8 +31,21 @@ struct GradientProblem {
 /// gradient. Nothing when all is well. Linear in the size of the graph, whatever the number of wrts.
 std::optional<GradientProblem> find_gradient_problem(const ir::Module& module, ir::GraphId graph, ir::ValueId y, std::span<const ir::ValueId> wrt);
 
-/// Inlines calls, and composites that no later pass knows by name. Leaves bodies of loops, branches and kernels as graphs.
+/// Inlines calls, and composites that no later pass knows by name. Leaves bodies of loops, branches and kernels as graphs, and calls that are marked as
+/// recomputed, which keep apart what must not be merged or started early.
 bool inline_calls(ir::Module& module);
+
+/// Makes while_loops of scans, with dynamic_slice and dynamic_update_slice in their bodies. Leaves no scan. Exists after gradients, which are
+/// scans themselves, and after inlining, as it copies bodies; before simplification, which sees loops alone.
+bool lower_scans(ir::Module& module);
+
+/// Makes tensors of tapes that have a bound, and checks in the loops that have one that it holds. Leaves unbounded tapes alone. Exists after
+/// gradients, which need tapes as tapes.
+bool lower_bounds(ir::Module& module);
+
+/// Takes out of while_loops what is the same in every iteration and merges carried values that are equal. Leaves branches, loops and calls inside a
+/// body there. Exists beside common_subexpressions, which does not look around a loop.
+bool simplify_loops(ir::Module& module);
 
 /// One normal form per meaning: operand order of commutative ops, default attributes dropped, trivial shape ops removed, chains of
 /// reshape/transpose/convert/broadcast merged. Leaves values' bits alone.
@@ -63,7 +76,8 @@ struct CpuTarget {
 };
 
 /// Turns the body of a kernel node into loops. `graph` holds only ops with a lowering; the kind attribute and shapes choose the schedule.
-/// The kernel's buffers are the graph's parameters, then its results, then scratch.
+/// The kernel's buffers are the graph's parameters, then its results, then scratch. A result that starts as a parameter (of an update: a
+/// scatter, a dynamic_update_slice) has no buffer of its own: the parameter's has the role `inout`, and holds the result afterwards.
 ir::Kernel lower_kernel(const ir::Module& module, ir::GraphId graph, const CpuTarget& target);
 
 /// Replaces the functions (exp, tanh, ...) by polynomials, in place, and takes constants and loop-invariant values out of loops.

@@ -36,16 +36,23 @@ PipelineResult run_pipeline(Module module, const PipelineOptions& options) {
   run_pass(gate, inlining, module);
   if (stops(gate, inlining, module)) return result;
 
+  // From here on a loop is a while_loop, and only loops without a bound have tapes.
+  run_pass(gate, scan_lowering, module);
+  if (stops(gate, scan_lowering, module)) return result;
+  run_pass(gate, bound_lowering, module);
+  if (stops(gate, bound_lowering, module)) return result;
+
   // One form per meaning, and less of it. Each pass makes work for the others, so they repeat until none finds any. All of them keep every
   // bit.
   bool changed = true;
   for (int round = 0; changed && round < max_rounds; ++round) {
-    changed = run_pass(gate, canonical, module);  // equal meanings look equal: the rules below know one form only
-    changed |= run_pass(gate, folding, module);   // what depends on constants alone is a constant
-    changed |= run_pass(gate, algebra, module);   // algebra by family: arithmetic, shapes, contractions
-    changed |= run_pass(gate, merging, module);   // no value is computed twice
+    changed = run_pass(gate, canonical, module);      // equal meanings look equal: the rules below know one form only
+    changed |= run_pass(gate, folding, module);       // what depends on constants alone is a constant
+    changed |= run_pass(gate, algebra, module);       // algebra by family: arithmetic, shapes, contractions
+    changed |= run_pass(gate, loop_algebra, module);  // loops carry and repeat no more than they must
+    changed |= run_pass(gate, merging, module);       // no value is computed twice
   }
-  for (const Pass& pass : {canonical, folding, algebra, merging})
+  for (const Pass& pass : {canonical, folding, algebra, loop_algebra, merging})
     if (stops(gate, pass, module)) return result;
 
   // The graph as the user would have written it with all the time in the world.
