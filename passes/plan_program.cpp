@@ -13,8 +13,9 @@
 // tail.
 //
 // Regions. A loop's carried values have buffers of their own; the body computes the next values in place where it can, and else copies them
-// there at its end. A branch writes its results straight into the buffers of the cond's results. Tapes are used linearly, so a tape value
-// is just the index of its tape. Frames on an explicit stack stand for nested regions.
+// there at its end; they start in the buffers of their initial values where nobody else wants those. A branch writes its results straight
+// into the buffers of the cond's results. Tapes are used linearly, so a tape value is just the index of its tape. Frames on an explicit
+// stack stand for nested regions.
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -210,7 +211,7 @@ class Planner {
     std::vector<Statement> statements;
     bool polls = true;
     // What the parent does with the region when it is done.
-    enum class Part : std::uint8_t { main, condition, body, then_branch, else_branch } part = Part::main;
+    enum class Part : std::uint8_t { main, condition, body, then_branch, else_branch, call } part = Part::main;
     NodeId owner = ir::none;  ///< node of the parent frame
   };
 
@@ -315,6 +316,7 @@ class Planner {
         frame.statements.push_back({StatementKind::tape_pop, at(frame, node.operands[0]), {frame.place[node.first_result + 1]}, {}});
         return;
       case Op::while_loop: begin_while(frame, graph, i); return;
+      case Op::call: begin_call(frame, graph, i); return;
       case Op::cond: begin_cond(frame, graph, i); return;
       default:
         throw InternalError(fmt::format("plan: {} in @{} is in no kernel; fusion must have placed it", ir::info(node.op).name, graph.name));
@@ -392,6 +394,49 @@ class Planner {
 
   static bool is_tape(const Graph& graph, ValueId v) { return graph.type(v).kind == Type::Kind::tape; }
 
+  /// Does the value lie in a buffer of the arena that was made for it, and does nothing but one operand of one node read it?
+  bool belongs_to_one_user(const Frame& frame, ValueId v) {
+    const Graph& graph = graph_of(frame);
+    const ValueId root = root_of(graph, v);
+    const Op maker = graph.definition(root).op;
+    if (maker == Op::parameter || program_.buffers[at(frame, v)].storage != Storage::arena) return false;
+    std::vector<std::uint32_t>& uses = uses_[frame.graph];
+    if (uses.empty()) {
+      uses.resize(graph.value_count());
+      for (NodeId n = 0; n < graph.node_count(); ++n)
+        if (!is_alias(graph.node(n).op) || graph.node(n).op == Op::assign)
+          for (ValueId operand : graph.node(n).operands) ++uses[root_of(graph, operand)];
+      for (ValueId result : graph.results) ++uses[root_of(graph, result)];
+    }
+    return uses[root] == 1;
+  }
+
+  /// A call that is no more: its statements run where it stands.
+  void begin_call(Frame& frame, const Graph& graph, NodeId i) {
+    std::vector<std::uint32_t> arguments;
+    for (ValueId v : graph.node(i).operands) arguments.push_back(at(frame, v));
+    arguments_.push_back(arguments);
+    pending_.emplace_back();
+    enter(graph.node(i).attributes.graph("body"), Frame::Part::call, i, arguments, frame.polls);
+  }
+
+  /// Results stay in the buffers where the body has made them; what it hands on, or hands out twice, gets a buffer of its own.
+  void finish_call(Frame& frame, Frame& parent, const Node& node) {
+    const Graph& graph = graph_of(frame);
+    std::set<ValueId> handed_out;
+    for (std::uint32_t r = 0; r < node.result_count; ++r) {
+      const ValueId root = root_of(graph, graph.results[r]);
+      std::uint32_t place = at(frame, root);
+      if (graph.definition(root).op == Op::parameter || !handed_out.insert(root).second) {
+        const std::uint32_t own = new_buffer(graph, graph.results[r]);
+        copy(frame, own, place);
+        place = own;
+      }
+      parent.place[node.first_result + r] = place;
+    }
+    std::ranges::move(frame.statements, std::back_inserter(parent.statements));
+  }
+
   void begin_while(Frame& frame, const Graph& graph, NodeId i) {
     const Node& node = graph.node(i);
     const auto carried = static_cast<std::size_t>(node.attributes.integer("carried"));
@@ -400,6 +445,8 @@ class Planner {
     for (std::size_t k = 0; k < node.operands.size(); ++k) {
       const std::uint32_t initial = at(frame, node.operands[k]);
       if (k >= carried || is_tape(graph, node.operands[k])) {
+        arguments.push_back(initial);
+      } else if (belongs_to_one_user(frame, node.operands[k])) {
         arguments.push_back(initial);
       } else {
         const auto result = node.first_result + static_cast<ValueId>(k);
@@ -490,6 +537,7 @@ class Planner {
     for (ValueId r : graph.results) results.push_back(at(frame, r));
     switch (frame.part) {
       case Frame::Part::main: return;
+      case Frame::Part::call: finish_call(frame, parent, node); break;
       case Frame::Part::condition:
         copy(frame, pending.statement.buffers[0], results[0]);
         pending.statement.blocks[0] = std::move(frame.statements);
@@ -524,7 +572,7 @@ class Planner {
         pending.statement.blocks[1] = std::move(frame.statements);
         break;
     }
-    parent.statements.push_back(std::move(pending.statement));
+    if (frame.part != Frame::Part::call) parent.statements.push_back(std::move(pending.statement));
     pending_.pop_back();
     arguments_.pop_back();
   }
@@ -563,6 +611,7 @@ class Planner {
   std::map<GraphId, ir::Kernel> lowered_;
   std::map<GraphId, std::uint32_t> kernel_of_graph_;
   std::map<std::string, std::uint32_t> kernel_of_text_;
+  std::map<GraphId, std::vector<std::uint32_t>> uses_;  // by graph: how often each root value is read
   std::vector<Frame> frames_;
   std::vector<Pending> pending_;
   std::vector<std::vector<std::uint32_t>> arguments_;
