@@ -280,7 +280,19 @@ Tensor take(const Operand& table, const Operand& indices, std::int64_t axis) {
   const std::int64_t dim = emitter.axis(axis, of.rank());
   if (of.dims[static_cast<std::size_t>(dim)].is_constant(0))
     emitter.fail(ErrorCode::shape_mismatch, fmt::format("axis {} of {} has no elements", dim, ir::to_string(of)), "");
-  return emitter.wrap(emitter.builder().create(ir::Op::take, {values, places}, {{"axis", dim}}));
+  // Windows that are whole in all dims but `dim`; the indices' dims stand in its place.
+  std::vector<std::int64_t> offset;
+  ir::Dims sizes = of.dims;
+  sizes[static_cast<std::size_t>(dim)] = 1;
+  const auto indices_rank = static_cast<std::int64_t>(at.rank());
+  for (std::int64_t d = 0; d < static_cast<std::int64_t>(of.rank()); ++d)
+    if (d != dim) offset.push_back(d < dim ? d : d - 1 + indices_rank);
+  std::vector<ir::Attributes::Item> items{{"collapsed_slice_dims", std::vector<std::int64_t>{dim}},
+                                          {"start_index_map", std::vector<std::int64_t>{dim}},
+                                          {"index_vector_dim", indices_rank},
+                                          {"slice_sizes", std::move(sizes)}};
+  if (!offset.empty()) items.emplace_back("offset_dims", std::move(offset));
+  return emitter.wrap(emitter.builder().create(ir::Op::gather, {values, places}, ir::Attributes(std::move(items))));
 }
 
 Tensor one_hot(const Operand& indices, const Dim& depth, DType dtype) {

@@ -309,11 +309,17 @@ void Lowering::declare_buffers() {
     for (const Dim& dim : graph.type(parameter).dims) ir::for_each_symbol(dim, [&](const auto& info) { builder.symbol(info); });
   for (std::size_t i = 0; i < graph.parameters.size(); ++i) {
     const ir::ValueId value = graph.parameters[i];
-    parameter_buffers_[value] = builder.buffer(name_of_value(value, fmt::format("in{}", i)), graph.type(value).dtype,
-                                               parameter_extents_.at(value), ir::Buffer::Role::input);
+    const bool changed = std::any_of(starts_as_.begin(), starts_as_.end(), [&](const auto& start) { return start.second == value; });
+    parameter_buffers_[value] =
+        builder.buffer(name_of_value(value, fmt::format("in{}", i)), graph.type(value).dtype, parameter_extents_.at(value),
+                       changed ? ir::Buffer::Role::inout : ir::Buffer::Role::input);
   }
-  for (std::size_t i = 0; i < graph.results.size(); ++i) {
+  for (std::uint32_t i = 0; i < graph.results.size(); ++i) {
     const ir::ValueId value = graph.results[i];
+    if (const auto start = starts_as_.find(i); start != starts_as_.end()) {
+      output_buffers_.push_back(parameter_buffers_.at(start->second));
+      continue;
+    }
     output_buffers_.push_back(builder.buffer(name_of_value(value, fmt::format("out{}", i)), graph.type(value).dtype, output_extents_[i],
                                              ir::Buffer::Role::output));
   }

@@ -58,6 +58,9 @@ class Lowering {
   /// are.
   void collapse(std::vector<Axis>& axes, std::vector<Store>& stores, const std::vector<ir::ScalarId>& more_roots = {});
 
+  /// The result starts as the parameter and has no buffer of its own: the parameter's is `inout`, changed in place. Call before the buffers
+  /// are declared.
+  void starts_as(std::uint32_t output, ir::ValueId parameter) { starts_as_[output] = parameter; }
   /// Declares the kernel's buffers, in the extents that the collapse left. Call once, before emission.
   void declare_buffers();
   ir::BufferId parameter_buffer(ir::ValueId parameter) const { return parameter_buffers_.at(parameter); }
@@ -95,6 +98,7 @@ class Lowering {
   std::unordered_map<ir::ValueId, ir::BufferId> parameter_buffers_;
   std::vector<ir::BufferId> output_buffers_;
   std::unordered_map<ir::ScalarId, ir::BufferId> computed_;
+  std::unordered_map<std::uint32_t, ir::ValueId> starts_as_;
   int next_axis_ = 0;
 };
 
@@ -127,6 +131,12 @@ class Expressions {
   /// The type of a value of this dtype at these (placed) indices.
   ir::RegisterType type_at(DType dtype, std::span<const ir::Dim> placed) const;
   const Tile& tile() const { return tile_; }
+  /// The same in another tile: for a block inside this one's, where everything made here has the same value.
+  Expressions inside(Tile tile) const {
+    Expressions result = *this;
+    result.tile_ = std::move(tile);
+    return result;
+  }
 
  private:
   ir::RegisterId emit(ir::ScalarId id);

@@ -214,6 +214,17 @@ std::vector<ir::Ordering::Key> ScalarGraph::keys(ir::NodeId node, const ir::Orde
   }
 }
 
+ir::Update::Cell ScalarGraph::cell(ir::NodeId node, const ir::Update& update, const Dims& axes) {
+  for (;;) {
+    wanted_.clear();
+    current_ = &graph_.node(node);
+    current_mask_ = ir::none;
+    ir::Update::Cell cell = update.cell(*this, axes);
+    if (wanted_.empty()) return cell;
+    resolve();
+  }
+}
+
 // ---- what element functions call
 
 ScalarId ScalarGraph::operand(std::size_t i, std::span<const Dim> index) {

@@ -31,6 +31,8 @@ class ScalarGraph final : public ir::ScalarBuilder {
   ir::ScalarId value(ir::ValueId value, const ir::Dims& index);
   /// The expression that a structured node folds, at given axis indices.
   ir::ScalarId body(ir::NodeId node, const ir::Structured& structured, const ir::Dims& axes);
+  /// The cell that an update changes, at given axis indices.
+  ir::Update::Cell cell(ir::NodeId node, const ir::Update& update, const ir::Dims& axes);
   /// The keys by which a node orders what stands at an index.
   std::vector<ir::Ordering::Key> keys(ir::NodeId node, const ir::Ordering& ordering, const ir::Dims& index);
   /// The expressions of a general fold: its carried values before the first step, and after the step at given axis indices.

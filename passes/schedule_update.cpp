@@ -1,8 +1,18 @@
-// Scatter kernels: one scatter_add with anything elementwise before and after.
+// Update kernels: one op that changes some cells of its operand 0 (scatter, dynamic_update_slice), with the elementwise work before it.
 //
-// Three nests: zeros; the updates, added where their index says, in the order in which the reference adds them; the epilogue. Updates of
-// one destination meet in one parallel iteration, because only the dims beside the scattered axis are cut: results do not depend on the
-// number of threads. Without an epilogue the sums are made in the output itself.
+// The result starts as operand 0. Where that is a parameter, the kernel changes the parameter's buffer in place (role `inout`); the planner
+// sees to it that nobody else needs what was there. Where it is an expression (zeros, in a gradient), or is read otherwise too, the kernel
+// writes it into the result first.
+//
+// The points of the update run in this order of loops:
+//
+//   disjoint axes       points that differ there meet in no cell, so threads share them out
+//   chunk of the vector axis
+//   all other axes      in row-major order, as the op says; where points meet in a cell, they do so here, in one thread
+//   vectors             along the innermost disjoint axis that runs through memory with stride 1 and moves no index
+//
+// What the places need (index values, their clamping, masks that are the same along the vector axis) is computed in front of the vectors:
+// a row that is out of bounds costs one comparison. Nothing depends on the number of threads: chunks have a fixed length.
 #include <algorithm>
 #include <array>
 
@@ -22,161 +32,204 @@ using ir::ScalarId;
 
 namespace {
 
-class Scatter {
+/// Elements of the vector axis per parallel iteration. Where points are disjoint: as in map kernels. Else every chunk walks all serial
+/// points, so a chunk is a few cache lines that share the work of finding the place.
+constexpr std::int64_t disjoint_chunk = 16384;
+constexpr std::int64_t serial_chunk = 128;
+
+class UpdateNest {
  public:
-  explicit Scatter(Lowering& lowering) : lowering_(lowering), b_(lowering.builder), graph_(lowering.graph) {}
+  explicit UpdateNest(Lowering& lowering) : lowering_(lowering), b_(lowering.builder), graph_(lowering.graph) {}
 
   ir::Kernel run() {
     find();
+    if (in_place_) lowering_.starts_as(0, node_->operands[0]);
     lowering_.declare_buffers();
-    choose_sums();
-    const ScalarId zero = lowering_.scalars.constant(ir::Literal::of(accumulator_, 0));
-    emit_map(lowering_, axes_, {{0, zero, index_of(axes_), sums_}});
-    add_updates();
-    if (!in_output_) epilogue();
+    result_ = lowering_.output_buffer(0);
+    if (!in_place_) initialise();
+    choose_axes();
+    estimate();
+    emit();
     return b_.finish();
   }
 
  private:
   [[noreturn]] void unfit(const std::string& why) const {
-    throw InternalError(fmt::format("lowering: scatter kernel @{}: {}", graph_.name, why));
-  }
-
-  static Dims index_of(const std::vector<Axis>& axes) {
-    Dims index;
-    for (const Axis& axis : axes) index.push_back(axis.symbol);
-    return index;
+    throw InternalError(fmt::format("lowering: update kernel @{}: {}", graph_.name, why));
   }
 
   void find() {
-    for (ir::NodeId id = 0; id < graph_.node_count(); ++id) {
-      if (graph_.node(id).op != ir::Op::scatter_add) continue;
-      if (node_ != nullptr) unfit("more than one scatter_add");
-      node_ = &graph_.node(id);
+    ir::NodeId id = ir::none;
+    for (ir::NodeId i = 0; i < graph_.node_count(); ++i) {
+      if (ir::info(graph_.node(i).op).update == nullptr) continue;
+      if (id != ir::none) unfit("more than one update");
+      id = i;
     }
-    value_ = node_->first_result;
-    dtype_ = graph_.type(value_).dtype;
-    accumulator_ = dtype_ == DType::f16 || dtype_ == DType::bf16 ? DType::f32 : dtype_;
-    axis_ = static_cast<std::size_t>(node_->attributes.integer("axis"));
-    axes_ = lowering_.axes_of(graph_.type(value_).dims);
-    const Dims& which_dims = graph_.type(node_->operands[0]).dims;
-    for (const Dim& extent : which_dims) which_.push_back(lowering_.axis("n", extent));
-    Dims from;
-    for (std::size_t d = 0; d < axes_.size(); ++d) {
-      if (d != axis_)
-        from.push_back(axes_[d].symbol);
-      else
-        for (const Axis& axis : which_) from.push_back(axis.symbol);
-    }
-    update_ = lowering_.scalars.value(node_->operands[1], from);
-    if (accumulator_ != dtype_) update_ = lowering_.scalars.apply(LoopOp::convert, accumulator_, {update_});
-    at_ = clamped(lowering_.scalars.value(node_->operands[0], index_of(which_)));
-    leaf_ = lowering_.scalars.value(value_, index_of(axes_));
-    for (std::uint32_t i = 0; i < graph_.results.size(); ++i) {
-      if (graph_.type(graph_.results[i]).dims != graph_.type(value_).dims)
-        unfit(fmt::format("result {} has another shape than the scatter_add", i));
-      stores_.push_back({i, lowering_.scalars.value(graph_.results[i], index_of(axes_)), index_of(axes_)});
-    }
+    node_ = &graph_.node(id);
+    if (graph_.results.size() != 1 || graph_.results[0] != node_->first_result) unfit("its result is not that of the update");
+    std::vector<ir::Type> operands;
+    for (const ir::ValueId v : node_->operands) operands.push_back(graph_.type(v));
+    type_ = graph_.type(node_->first_result);
+    update_ = ir::info(node_->op).update(*node_, operands, type_);
+    for (const ir::Update::Iteration& axis : update_.axes)
+      axes_.push_back(lowering_.axis(axis.disjoint ? "i" : "n", axis.extent));
+    Dims symbols;
+    for (const Axis& axis : axes_) symbols.push_back(axis.symbol);
+    cell_ = lowering_.scalars.cell(id, update_, symbols);
+    roots_ = {cell_.value};
+    if (cell_.mask != ir::none) roots_.push_back(cell_.mask);
+    for (const Dim& dim : cell_.index)
+      ir::for_each_symbol(dim, [&](const auto& info) {
+        if (const ScalarId atom = lowering_.scalars.atom(info->name); atom != ir::none) roots_.push_back(atom);
+      });
+    const ir::ValueId start = node_->operands[0];
+    in_place_ = graph_.definition(start).op == ir::Op::parameter;
+    for (const ScalarId s : lowering_.scalars.reachable(roots_))
+      if (lowering_.scalars.node(s).op == LoopOp::load && lowering_.scalars.node(s).source == start) in_place_ = false;
   }
 
-  /// The index as i64 within the scattered dim. u64 is cut before it is converted, since its upper half would turn negative.
-  ScalarId clamped(ScalarId index) {
-    ScalarGraph& s = lowering_.scalars;
-    const ScalarId last = s.index_value(axes_[axis_].extent - 1);
-    if (s.dtype_of(index) == DType::u64)
-      return s.apply(LoopOp::convert, DType::i64,
-                     {s.apply(LoopOp::minimum, DType::u64, {index, s.apply(LoopOp::convert, DType::u64, {last})})});
-    const ScalarId wide = s.apply(LoopOp::convert, DType::i64, {index});
-    return s.apply(LoopOp::minimum, DType::i64, {s.apply(LoopOp::maximum, DType::i64, {wide, s.index_value(0)}), last});
+  void initialise() {
+    const std::vector<Axis> axes = lowering_.axes_of(type_.dims);
+    Dims index;
+    for (const Axis& axis : axes) index.push_back(axis.symbol);
+    emit_map(lowering_, axes, {{0, lowering_.scalars.value(node_->operands[0], index), index}});
   }
 
-  void choose_sums() {
-    in_output_ = stores_.size() == 1 && stores_[0].value == leaf_ && accumulator_ == dtype_;
-    sums_ = in_output_ ? lowering_.output_buffer(0)
-                       : b_.buffer("sums", accumulator_, graph_.type(value_).dims, ir::Buffer::Role::scratch, {}, 64);
-    const std::int64_t bytes =
-        typical(ir::product(graph_.type(value_).dims)) + 2 * typical(ir::product(graph_.type(node_->operands[1]).dims));
-    b_.work(bytes * static_cast<std::int64_t>(size_of(accumulator_)));
+  void choose_axes() {
+    const Dim offset = memory_offset(type_.dims, cell_.index);
+    for (std::size_t a = axes_.size(); a-- > 0 && vector_ == nullptr;) {
+      if (!update_.axes[a].disjoint || axes_[a].extent.is_constant(1) || lowering_.gathers_along(roots_, axes_[a])) continue;
+      const auto stride = stride_of(offset, axes_[a]);
+      if (stride && stride->is_constant(1)) vector_ = &axes_[a];
+    }
+    for (std::size_t a = 0; a < axes_.size(); ++a)
+      if (&axes_[a] != vector_) (update_.axes[a].disjoint ? outer_ : serial_).push_back(&axes_[a]);
+    if (vector_ == nullptr) return;
+    const std::array<DType, 1> stored{type_.dtype};
+    lanes_ = std::min(lanes_along(lowering_, roots_, stored, *vector_), ir::vector_lanes(type_.dtype));
+    columns_ = std::max(1, 4 / lowering_.registers_per_vector());
+    if (vector_->extent.is_constant())
+      columns_ = static_cast<int>(std::clamp<std::int64_t>(vector_->extent.constant() / lanes_, 1, columns_));
   }
 
-  void add_updates() {
-    // The innermost dim beside the axis is the vector axis when it is contiguous in the sums and the indices do not depend on it.
-    const bool vector = axis_ + 1 < axes_.size();
-    std::vector<const Axis*> outer;
-    for (std::size_t d = 0; d < axes_.size(); ++d)
-      if (d != axis_ && !(vector && d + 1 == axes_.size())) outer.push_back(&axes_[d]);
-    At at;
-    auto strip = [&](const Dim& j, int lanes, bool masked) {
-      if (vector) at.emplace_back(&axes_.back(), lanes == 1 ? j : j + Dim::symbol(ir::tile_vector));
-      const ir::Mask mask = masked ? ir::Mask(mask_below(b_, j, axes_.back().extent, 1, lanes)) : ir::Mask{};
-      loops(at, which_axes(), 0, false, [&] { add_one(at, lanes, mask); });
-      if (vector) at.pop_back();
-    };
-    const bool parallel = !ir::product(graph_.type(node_->operands[1]).dims).is_constant(0);
-    loops(at, outer, 0, parallel, [&] {
-      if (!vector) return strip(0, 1, false);
-      const std::array<DType, 1> stored{accumulator_};
-      const int lanes = lanes_along(lowering_, std::span(&update_, 1), stored, axes_.back());
-      const Dim extent = axes_.back().extent, whole = floordiv(extent, lanes) * lanes;
-      const LoopKind kind = outer.empty() && parallel ? LoopKind::parallel : LoopKind::serial;
-      if (!whole.is_constant(0)) b_.for_loop(axes_.back().name, 0, whole, lanes, kind, [&](const Dim& j) { strip(j, lanes, false); });
-      if (!(whole == extent))
-        b_.for_loop(axes_.back().name, whole, extent, lanes, LoopKind::serial, [&](const Dim& j) { strip(j, lanes, true); });
+  void estimate() {
+    Dim points = 1;
+    for (const Axis& axis : axes_) points *= axis.extent;
+    points_ = typical(points);
+    const std::int64_t initial = in_place_ ? 0 : typical(ir::product(type_.dims));
+    const std::int64_t per_point = std::max<std::int64_t>(2 * static_cast<std::int64_t>(size_of(type_.dtype)), cost_of(lowering_.scalars, roots_));
+    b_.work(initial * static_cast<std::int64_t>(size_of(type_.dtype)) + points_ * per_point);
+  }
+
+  // ---- loops
+
+  void emit() {
+    const bool large = points_ * static_cast<std::int64_t>(size_of(type_.dtype)) > disjoint_chunk;
+    const std::int64_t chunk = serial_.empty() ? disjoint_chunk : serial_chunk;
+    const bool cut = vector_ != nullptr && !(vector_->extent.is_constant() && vector_->extent.constant() <= chunk);
+    loops(outer_, 0, large ? LoopKind::parallel : LoopKind::serial, [&] {
+      if (!cut) return points(0, vector_ == nullptr ? Dim(1) : vector_->extent);
+      const LoopKind kind = large && outer_.empty() ? LoopKind::parallel : LoopKind::serial;
+      b_.for_loop("chunk", 0, ceildiv(vector_->extent, chunk), 1, kind, [&](const Dim& c) {
+        const Dim begin = c * chunk;
+        points(begin, lowering_.named("end", min(begin + chunk, vector_->extent)));
+      });
     });
   }
 
-  std::vector<const Axis*> which_axes() const {
-    std::vector<const Axis*> axes;
-    for (const Axis& axis : which_) axes.push_back(&axis);
-    return axes;
-  }
-
-  using At = std::vector<std::pair<const Axis*, Dim>>;
-
-  void loops(At& at, const std::vector<const Axis*>& axes, std::size_t depth, bool parallel, const std::function<void()>& body) {
+  void loops(const std::vector<const Axis*>& axes, std::size_t depth, LoopKind kind, const std::function<void()>& body) {
     if (depth == axes.size()) return body();
-    b_.for_loop(axes[depth]->name, 0, axes[depth]->extent, 1, parallel ? LoopKind::parallel : LoopKind::serial, [&](const Dim& i) {
-      at.emplace_back(axes[depth], i);
-      loops(at, axes, depth + 1, false, body);
-      at.pop_back();
+    b_.for_loop(axes[depth]->name, 0, axes[depth]->extent, 1, kind, [&](const Dim& i) {
+      at_.emplace_back(axes[depth], i);
+      loops(axes, depth + 1, LoopKind::serial, body);
+      at_.pop_back();
     });
   }
 
-  void add_one(const At& at, int lanes, ir::Mask mask) {
+  /// All serial points for begin .. end of the vector axis.
+  void points(const Dim& begin, const Dim& end) {
+    loops(serial_, 0, LoopKind::serial, [&] {
+      Tile tile;
+      tile.at = at_;
+      Expressions places(lowering_, std::move(tile));
+      for (const ScalarId id : lowering_.scalars.reachable(roots_))
+        if (lowering_.scalars.node(id).op == LoopOp::let) places.value(id);
+      const auto strip = [&] { strips(places, begin, end); };
+      if (cell_.mask == ir::none || (vector_ != nullptr && moves_mask()))
+        strip();
+      else
+        b_.if_then(places.value(cell_.mask), strip);
+    });
+  }
+
+  bool moves_mask() const { return lowering_.dependents(std::span(&cell_.mask, 1), *vector_)[cell_.mask]; }
+
+  void strips(const Expressions& places, const Dim& begin, const Dim& end) {
+    if (vector_ == nullptr) return change(places, 0, 1, 1, {});
+    const Dim step = columns_ * lanes_;
+    const Dim length = floordiv(end - begin, step) * step;
+    const Dim middle = length.is_constant() ? begin + length : lowering_.named("middle", begin + length);
+    if (middle == begin + step)
+      change(places, begin, columns_, lanes_, {});
+    else if (!(middle == begin))
+      b_.for_loop(vector_->name, begin, middle, step, LoopKind::serial, [&](const Dim& j) { change(places, j, columns_, lanes_, {}); });
+    const Dim rest = end - middle;
+    if (rest.is_constant(0)) return;
+    if (rest.is_constant() && rest.constant() <= lanes_)
+      change(places, middle, 1, lanes_, mask_below(b_, middle, end, 1, lanes_));
+    else
+      b_.for_loop(vector_->name, middle, end, lanes_, LoopKind::serial,
+                  [&](const Dim& j) { change(places, j, 1, lanes_, mask_below(b_, j, end, 1, lanes_)); });
+  }
+
+  void change(const Expressions& places, const Dim& j, int cols, int lanes, ir::Mask mask) {
     Tile tile;
-    tile.at = at;
+    tile.at = at_;
+    tile.cols = cols;
     tile.lanes = lanes;
     tile.mask = mask;
-    Expressions expressions(lowering_, std::move(tile));
-    const Dim place = b_.let("t", expressions.value(at_), 0, ir::bounds(axes_[axis_].extent - 1).max);
-    Dims index;
-    for (std::size_t d = 0; d < axes_.size(); ++d) index.push_back(d == axis_ ? place : expressions.place(axes_[d].symbol));
-    const RegisterType type = expressions.type_at(accumulator_, index);
-    const RegisterId sum = b_.binary(LoopOp::add, b_.load(sums_, index, type, mask), expressions.value(update_));
-    b_.store(sums_, index, sum, type, mask);
-  }
-
-  void epilogue() {
-    lowering_.computed(leaf_, sums_);
-    emit_map(lowering_, axes_, stores_);
+    if (vector_ != nullptr) tile.at.emplace_back(vector_, j + Dim::symbol(ir::tile_vector));
+    Expressions expressions = places.inside(std::move(tile));
+    if (cell_.mask != ir::none && vector_ != nullptr && moves_mask()) {
+      const RegisterId hit = expressions.value(cell_.mask);
+      mask = mask ? b_.binary(LoopOp::and_, *mask, hit) : hit;
+    }
+    const Dims index = expressions.place(cell_.index);
+    const RegisterType type = expressions.type_at(type_.dtype, index);
+    RegisterId value = expressions.value(cell_.value);
+    if (!update_.replace) {
+      const bool half = type_.dtype == DType::f16 || type_.dtype == DType::bf16;
+      RegisterId old = b_.load(result_, index, type, mask);
+      if (half) {
+        old = b_.convert(old, DType::f32);
+        value = b_.convert(value, DType::f32);
+      }
+      value = b_.binary(update_.combiner, old, value);
+      if (half) value = b_.convert(value, type_.dtype);
+    }
+    b_.store(result_, index, value, type, mask);
   }
 
   Lowering& lowering_;
   ir::KernelBuilder& b_;
   const ir::Graph& graph_;
   const ir::Node* node_ = nullptr;
-  ir::ValueId value_ = ir::none;
-  DType dtype_{}, accumulator_{};
-  std::size_t axis_ = 0;
-  std::vector<Axis> axes_, which_;  // of the result; of the indices
-  ScalarId update_ = 0, at_ = 0, leaf_ = 0;
-  std::vector<Store> stores_;
-  bool in_output_ = false;
-  ir::BufferId sums_ = 0;
+  ir::Update update_;
+  ir::Type type_;
+  ir::Update::Cell cell_;
+  std::vector<ScalarId> roots_;  // value, mask, and the atoms in the index
+  bool in_place_ = false;
+  std::vector<Axis> axes_;
+  std::vector<const Axis*> outer_, serial_;
+  const Axis* vector_ = nullptr;
+  int lanes_ = 1, columns_ = 1;
+  std::int64_t points_ = 0;
+  ir::BufferId result_ = 0;
+  std::vector<std::pair<const Axis*, Dim>> at_;
 };
 
 }  // namespace
 
-ir::Kernel schedule_update(Lowering& lowering) { return Scatter(lowering).run(); }
+ir::Kernel schedule_update(Lowering& lowering) { return UpdateNest(lowering).run(); }
 
 }  // namespace kiln::passes

@@ -1,23 +1,49 @@
-// Indexing by computed integers: take reads, scatter_add adds; each is the other's gradient. Indices are clamped, so neither reads nor
-// writes outside.
-#include <fmt/format.h>
-#include <algorithm>
+// Indexing by computed integers: the parts that gather, scatter and the dynamic slices share (ir/ops/indexing.h).
+#include "ir/ops/indexing.h"
 
-#include "ir/builder.h"
+#include <algorithm>
+#include <limits>
+
+#include <fmt/format.h>
+
 #include "ir/ops/common.h"
 #include "ir/ops/evaluate.h"
-#include "ir/ops/samples.h"
 
-namespace kiln::ir {
+namespace kiln::ir::ops {
 namespace {
-using namespace ops;
 
-/// Clamping needs an element to clamp to, whatever the symbols are.
-void require_elements(const InferContext& context, const Dim& extent, std::int64_t axis) {
-  if (less_equal(1, extent) == Truth::yes) return;
-  fail(context, ErrorCode::shape_mismatch,
-       fmt::format("dim {} has extent {}, but indices need at least one element", axis, to_string(extent)),
-       extent.is_constant() ? "" : "give the symbol a lower bound: Dim(\"n\", {.min = 1})");
+constexpr std::int64_t largest = std::numeric_limits<std::int64_t>::max();
+
+bool contains(std::span<const std::int64_t> list, std::int64_t value) { return std::ranges::find(list, value) != list.end(); }
+
+void require_ascending(const InferContext& context, std::span<const std::int64_t> list, const std::string& what) {
+  if (!std::ranges::is_sorted(list))
+    fail(context, ErrorCode::invalid_argument, fmt::format("{} is {}, which is not in ascending order", what, list_text(list)));
+}
+
+void require_apart(const InferContext& context, std::span<const std::int64_t> a, std::span<const std::int64_t> b, const std::string& what) {
+  for (const std::int64_t dim : a)
+    if (contains(b, dim)) fail(context, ErrorCode::invalid_argument, fmt::format("dim {} of the operand is in both {}", dim, what));
+}
+
+}  // namespace
+
+IndexedDims gather_dims(const Attributes& attributes) {
+  return {.window_dims = integers_or_empty(attributes, "offset_dims"),
+          .dropped = integers_or_empty(attributes, "collapsed_slice_dims"),
+          .operand_batch = integers_or_empty(attributes, "operand_batching_dims"),
+          .indices_batch = integers_or_empty(attributes, "start_indices_batching_dims"),
+          .index_map = integers_or_empty(attributes, "start_index_map"),
+          .vector_dim = attributes.integer("index_vector_dim")};
+}
+
+IndexedDims scatter_dims(const Attributes& attributes) {
+  return {.window_dims = integers_or_empty(attributes, "update_window_dims"),
+          .dropped = integers_or_empty(attributes, "inserted_window_dims"),
+          .operand_batch = integers_or_empty(attributes, "input_batching_dims"),
+          .indices_batch = integers_or_empty(attributes, "scatter_indices_batching_dims"),
+          .index_map = integers_or_empty(attributes, "scatter_dims_to_operand_dims"),
+          .vector_dim = attributes.integer("index_vector_dim")};
 }
 
 void require_indices(const InferContext& context, const Type& indices) {
@@ -26,255 +52,169 @@ void require_indices(const InferContext& context, const Type& indices) {
          "convert them: convert(indices, i64)");
 }
 
-/// dims with the one at `axis` replaced by those of the indices.
-Dims taken_dims(const Dims& dims, const Dims& indices, std::int64_t axis) {
-  Dims result(dims.begin(), dims.begin() + axis);
-  result.insert(result.end(), indices.begin(), indices.end());
-  result.insert(result.end(), dims.begin() + axis + 1, dims.end());
+void require_fits(const InferContext& context, const Dim& size, const Dim& extent, std::size_t dim) {
+  if (less_equal(0, size) == Truth::no)
+    fail(context, ErrorCode::invalid_argument, fmt::format("the window has extent {} in dim {}", to_string(size), dim));
+  if (less_equal(size, extent) == Truth::no)
+    fail(context, ErrorCode::shape_mismatch,
+         fmt::format("a window of {} is larger than dim {} of the operand, whose extent is {}", to_string(size), dim, to_string(extent)));
+}
+
+void require_indexed_dims(const InferContext& context, const IndexedDims& dims, const Type& operand, const Type& indices,
+                          std::size_t windows_rank) {
+  const bool gather = context.op == Op::gather;
+  const std::string windows = gather ? "offset_dims" : "update_window_dims", dropped = gather ? "collapsed_slice_dims" : "inserted_window_dims",
+                    operand_batch = gather ? "operand_batching_dims" : "input_batching_dims",
+                    indices_batch = gather ? "start_indices_batching_dims" : "scatter_indices_batching_dims",
+                    map = gather ? "start_index_map" : "scatter_dims_to_operand_dims";
+  require_indices(context, indices);
+  const auto indices_rank = static_cast<std::int64_t>(indices.rank());
+  if (dims.vector_dim < 0 || dims.vector_dim > indices_rank)
+    fail(context, ErrorCode::invalid_argument,
+         fmt::format("index_vector_dim is {}, but indices {} have the dims 0 to {} (or {}: indices of one component)", dims.vector_dim,
+                     to_string(indices), indices_rank - 1, indices_rank));
+  const Dim components = dims.vector_dim == indices_rank ? Dim(1) : indices.dims[static_cast<std::size_t>(dims.vector_dim)];
+  if (!components.is_constant(static_cast<std::int64_t>(dims.index_map.size())))
+    fail(context, ErrorCode::shape_mismatch,
+         fmt::format("index vectors of {} have {} components, but {} names {} dims", to_string(indices), to_string(components), map,
+                     dims.index_map.size()));
+  require_distinct_axes(context, dims.window_dims, windows_rank, windows);
+  require_ascending(context, dims.window_dims, windows);
+  require_distinct_axes(context, dims.dropped, operand.rank(), dropped);
+  require_ascending(context, dims.dropped, dropped);
+  require_distinct_axes(context, dims.operand_batch, operand.rank(), operand_batch);
+  require_ascending(context, dims.operand_batch, operand_batch);
+  require_distinct_axes(context, dims.index_map, operand.rank(), map);
+  require_apart(context, dims.dropped, dims.operand_batch, dropped + " and " + operand_batch);
+  require_apart(context, dims.index_map, dims.operand_batch, map + " and " + operand_batch);
+  require_distinct_axes(context, dims.indices_batch, indices.rank(), indices_batch);
+  if (contains(dims.indices_batch, dims.vector_dim))
+    fail(context, ErrorCode::invalid_argument, fmt::format("{} names the index_vector_dim {}", indices_batch, dims.vector_dim));
+  if (dims.indices_batch.size() != dims.operand_batch.size())
+    fail(context, ErrorCode::invalid_argument,
+         fmt::format("{} is {} and {} is {}: they differ in length", operand_batch, list_text(dims.operand_batch), indices_batch,
+                     list_text(dims.indices_batch)));
+  for (std::size_t i = 0; i < dims.operand_batch.size(); ++i) {
+    const auto a = static_cast<std::size_t>(dims.operand_batch[i]), b = static_cast<std::size_t>(dims.indices_batch[i]);
+    require_equal(context, operand.dims[a], indices.dims[b],
+                  fmt::format("dim {} of the operand {} and dim {} of the indices {} run together, but differ", a, to_string(operand), b,
+                              to_string(indices)));
+  }
+  if (dims.window_dims.size() + dims.dropped.size() + dims.operand_batch.size() != operand.rank())
+    fail(context, ErrorCode::invalid_argument,
+         fmt::format("the operand {} has {} dims, but {}, {} and {} account for {}", to_string(operand), operand.rank(), windows, dropped,
+                     operand_batch, dims.window_dims.size() + dims.dropped.size() + dims.operand_batch.size()));
+}
+
+std::vector<OperandDim> operand_dims(const IndexedDims& dims, std::size_t operand_rank, std::size_t windows_rank) {
+  std::vector<OperandDim> result(operand_rank);
+  const std::vector<std::int64_t> batch = batch_axes(dims, windows_rank);
+  for (std::size_t k = 0; k < dims.index_map.size(); ++k)
+    result[static_cast<std::size_t>(dims.index_map[k])].component = static_cast<std::int64_t>(k);
+  for (std::size_t k = 0; k < dims.operand_batch.size(); ++k) {
+    const std::int64_t b = dims.indices_batch[k];  // the vector dim is no batch dim: those behind it count one less
+    result[static_cast<std::size_t>(dims.operand_batch[k])].batch = batch[static_cast<std::size_t>(b > dims.vector_dim ? b - 1 : b)];
+  }
+  std::size_t window = 0;
+  for (std::size_t d = 0; d < operand_rank; ++d) {
+    const auto dim = static_cast<std::int64_t>(d);
+    if (!contains(dims.dropped, dim) && !contains(dims.operand_batch, dim)) result[d].window = dims.window_dims[window++];
+  }
   return result;
 }
 
-std::vector<Type> infer_take(const InferContext& context) {
-  const Type& table = tensor(context, 0);
-  const Type& indices = tensor(context, 1);
-  const std::int64_t axis = context.attributes.integer("axis");
-  require_indices(context, indices);
-  require_axis(context, axis, table.rank(), "axis");
-  require_elements(context, table.dims[axis], axis);
-  return {tensor_type(table.dtype, taken_dims(table.dims, indices.dims, axis))};
-}
-
-std::vector<Type> infer_scatter_add(const InferContext& context) {
-  const Type& indices = tensor(context, 0);
-  const Type& updates = tensor(context, 1);
-  const Dims& dims = dims_or_empty(context.attributes, "dims");
-  const std::int64_t axis = context.attributes.integer("axis");
-  require_indices(context, indices);
-  if (updates.dtype == DType::boolean)
-    fail(context, ErrorCode::dtype_mismatch, fmt::format("updates are {}, which cannot be added", to_string(updates)),
-         "convert them to a number dtype");
-  require_extents(context, dims);
-  require_axis(context, axis, dims.size(), "axis");
-  require_elements(context, dims[axis], axis);
-  const Type wanted = tensor_type(updates.dtype, taken_dims(dims, indices.dims, axis));
-  const std::string no = fmt::format("updates are {}, but indices {} along dim {} of {} need {}", to_string(updates), to_string(indices),
-                                     axis, to_string(dims), to_string(wanted));
-  if (updates.rank() != wanted.rank()) fail(context, ErrorCode::shape_mismatch, no);
-  for (std::size_t d = 0; d < wanted.rank(); ++d) require_equal(context, updates.dims[d], wanted.dims[d], no);
-  return {tensor_type(updates.dtype, dims)};
-}
+std::vector<std::int64_t> batch_axes(const IndexedDims& dims, std::size_t windows_rank) { return other_axes(windows_rank, dims.window_dims); }
 
 // ---- evaluation
 
-/// Index `i` of the array, clamped to 0 .. extent - 1.
-std::int64_t clamped_index(const Array& indices, std::int64_t i, std::int64_t extent) {
+std::int64_t index_at(const Array& indices, std::int64_t i) {
   std::int64_t result = 0;
   visit_allowed<integers>(indices.dtype(), [&]<class T>(T) {
-    const T index = indices.data<T>()[i];
-    if (index < 0)
-      result = 0;
+    const T index = indices.data<T>()[static_cast<std::size_t>(i)];
+    if constexpr (std::is_same_v<T, std::uint64_t>)
+      result = static_cast<std::int64_t>(std::min<std::uint64_t>(index, largest));
     else
-      result = static_cast<std::uint64_t>(index) >= static_cast<std::uint64_t>(extent) ? extent - 1 : static_cast<std::int64_t>(index);
+      result = static_cast<std::int64_t>(index);
   });
   return result;
 }
 
-/// The index in the table (or the result of scatter_add) that belongs to an index of the taken elements (or updates).
-std::vector<std::int64_t> table_index(std::span<const std::int64_t> index, const Array& indices, std::int64_t axis, std::int64_t extent) {
-  const std::size_t rank = indices.shape().rank();
-  std::vector<std::int64_t> result(index.begin(), index.begin() + axis);
-  result.push_back(clamped_index(indices, offset_of(indices.shape(), index.subspan(axis, rank)), extent));
-  result.insert(result.end(), index.begin() + axis + rank, index.end());
-  return result;
-}
-
-std::vector<Array> evaluate_take(const EvaluateContext& context) {
-  const Array& table = context.operands[0];
-  const std::int64_t axis = context.attributes.integer("axis");
-  return {rearranged(table, context.result_shapes[0], [&](std::span<const std::int64_t> index) {
-    return offset_of(table.shape(), table_index(index, context.operands[1], axis, table.shape()[axis]));
-  })};
-}
-
-std::vector<Array> evaluate_scatter_add(const EvaluateContext& context) {
-  const Array& indices = context.operands[0];
-  const Array& updates = context.operands[1];
-  const std::int64_t axis = context.attributes.integer("axis");
-  const Shape& shape = context.result_shapes[0];
-  Array result(context.result_dtypes[0], shape);
-  visit_allowed<numbers>(result.dtype(), [&]<class T>(T) {
-    std::vector<Compute<T>> sums(result.size(), Compute<T>{0});
-    std::int64_t u = 0;
-    for_each_index(updates.shape(), [&](std::span<const std::int64_t> index) {
-      Compute<T>& sum = sums[offset_of(shape, table_index(index, indices, axis, shape[axis]))];
-      const auto update = static_cast<Compute<T>>(updates.data<T>()[u++]);
-      if constexpr (is_floating(dtype_of<T>()))
-        sum += update;
-      else
-        sum = wrapping_add(sum, update);
-    });
-    std::ranges::transform(sums, result.mutable_data<T>().begin(), [](Compute<T> sum) { return static_cast<T>(sum); });
-  });
-  return {result};
+std::int64_t clamped_start(std::int64_t start, std::int64_t size, std::int64_t extent) {
+  return std::max<std::int64_t>(std::min(start, extent - size), 0);
 }
 
 // ---- gradients
 
-void gradient_take(GradientContext& c) {
-  Builder& b = c.builder();
-  const std::int64_t axis = c.node().attributes.integer("axis");
-  const Dims dims = b.type(c.operand(0)).dims;
-  c.add(0, b.create(Op::scatter_add, {c.operand(1), c.cotangent()}, {{"dims", dims}, {"axis", axis}}));
+ValueId wide_indices(Builder& b, ValueId indices) {
+  const Type type = b.type(indices);
+  if (type.dtype == DType::i64) return indices;
+  if (type.dtype == DType::u64) {
+    ValueId limit = b.constant(Array(static_cast<std::uint64_t>(largest)));
+    if (type.rank() > 0) limit = b.broadcast_in_dim(limit, type.dims, {});
+    indices = b.create(Op::minimum, {indices, limit});
+  }
+  return b.convert(indices, DType::i64);
 }
 
-void gradient_scatter_add(GradientContext& c) {
-  const std::int64_t axis = c.node().attributes.integer("axis");
-  if (c.needs(1)) c.add(1, c.builder().create(Op::take, {c.cotangent(), c.operand(0)}, {{"axis", axis}}));
+namespace {
+
+/// An i64 tensor of these dims whose value depends on the component alone.
+ValueId per_component(Builder& b, const Dims& dims, const IndexedDims& indexed, const std::function<Dim(std::size_t)>& value) {
+  const auto scalar = [&](const Dim& dim) { return dim.is_constant() ? b.constant(Array(dim.constant())) : b.dim_size(dim); };
+  const std::size_t components = indexed.index_map.size();
+  bool equal = true;
+  for (std::size_t k = 1; k < components; ++k) equal &= value(k) == value(0);
+  if (equal) return dims.empty() ? scalar(value(0)) : b.broadcast_in_dim(scalar(value(0)), dims, {});
+  std::vector<ValueId> parts;
+  for (std::size_t k = 0; k < components; ++k) parts.push_back(b.reshape(scalar(value(k)), {Dim(1)}));
+  return b.broadcast_in_dim(b.concatenate(std::move(parts), 0), dims, {indexed.vector_dim});
+}
+
+}  // namespace
+
+ValueId limited_indices(Builder& b, ValueId indices, const IndexedDims& dims, const std::function<Dim(std::size_t)>& low,
+                        const std::function<Dim(std::size_t)>& high, const std::function<Dim(std::size_t)>& offset) {
+  ValueId result = wide_indices(b, indices);
+  if (dims.index_map.empty()) return result;
+  const Dims shape = b.type(indices).dims;
+  const auto per = [&](const std::function<Dim(std::size_t)>& value) { return per_component(b, shape, dims, value); };
+  result = b.create(Op::minimum, {result, per(high)});
+  result = b.create(Op::maximum, {result, per(low)});
+  bool zero = true;
+  for (std::size_t k = 0; k < dims.index_map.size(); ++k) zero &= offset(k).is_constant(0);
+  return zero ? result : b.add(result, per(offset));
 }
 
 // ---- lowering
 
-/// An index operand's element as i64 in 0 .. extent - 1. u64 is cut before it is converted: its upper half would turn negative.
-ScalarId clamped_scalar(ScalarBuilder& b, ScalarId index, const Dim& extent) {
-  const ScalarId last = b.index_value(extent - 1);
-  if (b.dtype_of(index) == DType::u64)
-    return b.apply(LoopOp::convert, DType::i64,
-                   {b.apply(LoopOp::minimum, DType::u64, {index, b.apply(LoopOp::convert, DType::u64, {last})})});
-  const ScalarId wide = b.dtype_of(index) == DType::i64 ? index : b.apply(LoopOp::convert, DType::i64, {index});
-  return b.apply(LoopOp::minimum, DType::i64, {b.apply(LoopOp::maximum, DType::i64, {wide, b.index_value(0)}), last});
+ScalarId wide_scalar(ScalarBuilder& b, ScalarId index) {
+  const DType dtype = b.dtype_of(index);
+  if (dtype == DType::i64) return index;
+  if (dtype == DType::u64) index = b.apply(LoopOp::minimum, dtype, {index, b.constant(Literal::of_bits(dtype, largest))});
+  return b.apply(LoopOp::convert, DType::i64, {index});
 }
 
-ScalarId element_take(ScalarBuilder& b, const Node& node, std::size_t, std::span<const Dim> index) {
-  const std::int64_t axis = node.attributes.integer("axis");
-  const std::size_t rank = b.operand_type(1).rank();
-  const Dim extent = b.operand_type(0).dims[axis];
-  const ScalarId at = clamped_scalar(b, b.operand(1, index.subspan(axis, rank)), extent);
-  Dims from(index.begin(), index.begin() + axis);
-  from.push_back(b.index_atom(at, 0, extent - 1));
-  from.insert(from.end(), index.begin() + axis + rank, index.end());
-  return b.operand(0, from);
+ScalarId limited_scalar(ScalarBuilder& b, ScalarId wide, const Dim& low, const Dim& high) {
+  const ScalarId upper = b.apply(LoopOp::minimum, DType::i64, {wide, b.index_value(high)});
+  return b.apply(LoopOp::maximum, DType::i64, {upper, b.index_value(low)});
 }
 
-/// A scatter writes where its data say, which no map from result index to operand index expresses. Turned round it is a reduction: each
-/// element of the result sums the updates whose index is its own, in their order. That is right and deterministic, but for V rows and n
-/// indices it is V * n work; the schedule of kernel kind "scatter" adds each update where it belongs instead.
-Structured structured_scatter_add(const Node& node, std::span<const Type> operands, const Type& result) {
-  const std::int64_t axis = node.attributes.integer("axis");
-  const Dims indices = operands[0].dims;
-  const std::size_t result_rank = result.rank();
-  const DType dtype = result.dtype;
-  Structured structured;
-  for (const Dim& extent : result.dims) structured.axes.push_back({extent, false});
-  for (const Dim& extent : indices) structured.axes.push_back({extent, true});
-  structured.combiner = LoopOp::add;
-  structured.identity = Literal::of(dtype, 0);
-  structured.body = [axis, result_rank, dtype, extent = result.dims[axis]](ScalarBuilder& b, std::span<const Dim> axes) {
-    const std::span<const Dim> which = axes.subspan(result_rank);
-    Dims from(axes.begin(), axes.begin() + axis);
-    from.insert(from.end(), which.begin(), which.end());
-    from.insert(from.end(), axes.begin() + axis + 1, axes.begin() + result_rank);
-    const ScalarId hit = b.compare(Comparison::eq, clamped_scalar(b, b.operand(0, which), extent), b.index_value(axes[axis]));
-    return b.apply(LoopOp::select, dtype, {hit, b.operand(1, from), b.constant(Literal::of(dtype, 0))});
-  };
-  return structured;
+Dim start_atom(ScalarBuilder& b, ScalarId index, const Dim& size, const Dim& extent) {
+  const Dim last = extent - size;
+  if (last.is_constant(0)) return 0;
+  return b.index_atom(limited_scalar(b, wide_scalar(b, index), 0, last), 0, max(last, 0));
 }
 
-// ---- samples
-
-std::vector<Sample> samples_take(Op) {
-  const Dim n = sample_symbol(), m = Dim::symbol(std::make_shared<SymbolInfo>(SymbolInfo{.name = "m", .min = 1}));
-  const auto of = [](SampleClass kind, Dims table, Dims indices, std::int64_t axis, DType index_dtype = DType::i64) {
-    return Sample{.kind = kind,
-                  .operands = {sample_type(std::move(table)), sample_type(std::move(indices), index_dtype)},
-                  .attributes = {{"axis", axis}},
-                  .low = -2,
-                  .high = 6};
-  };
-  std::vector<Sample> all = {of(SampleClass::scalar, {5}, {}, 0),       of(SampleClass::one, {1}, {1}, 0),
-                             of(SampleClass::empty, {5, 3}, {0}, 0),    of(SampleClass::empty, {5, 0}, {2}, 0),
-                             of(SampleClass::odd, {5, 3}, {7}, 0),      of(SampleClass::odd, {2, 5, 3}, {2, 2}, 1),
-                             of(SampleClass::odd, {3, 5}, {4}, 1),      of(SampleClass::wide, {4, 67}, {9}, 0),
-                             of(SampleClass::symbolic, {5, 3}, {n}, 0), of(SampleClass::symbolic, {m, n}, {3}, 0)};
-  for (int d = static_cast<int>(DType::i8); d <= static_cast<int>(DType::u64); ++d) {
-    Sample sample = of(SampleClass::odd, {4, 3}, {7}, 0, static_cast<DType>(d));
-    sample.generic = false;
-    sample.values = {Array({4, 3}, {0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11.}), sample_values({0, 3, -1, 4, 100, -1e30, 1e30})};
-    all.push_back(std::move(sample));
-  }
-  return all;
+ScalarId both(ScalarBuilder& b, ScalarId a, ScalarId c) {
+  if (a == none || c == none) return a == none ? c : a;
+  return b.apply(LoopOp::and_, DType::boolean, {a, c});
 }
 
-std::vector<Sample> samples_scatter_add(Op) {
-  const Dim n = sample_symbol();
-  std::vector<Sample> all;
-  const auto add = [&](SampleClass kind, Dims dims, Dims indices, std::int64_t axis, DType index_dtype, DType dtype) {
-    const Dims updates = taken_dims(dims, indices, axis);
-    all.push_back({.kind = kind,
-                   .operands = {sample_type(std::move(indices), index_dtype), sample_type(updates, dtype)},
-                   .attributes = {{"dims", std::move(dims)}, {"axis", axis}},
-                   .generic = false,
-                   .low = 0.5,
-                   .high = 6});
-  };
-  for (int d = static_cast<int>(DType::i8); d < dtype_count; ++d) {
-    const DType dtype = static_cast<DType>(d);
-    add(SampleClass::scalar, {5}, {}, 0, DType::i64, dtype);
-    add(SampleClass::one, {1}, {1}, 0, DType::i64, dtype);
-    add(SampleClass::empty, {5, 3}, {0}, 0, DType::i64, dtype);
-    add(SampleClass::odd, {5, 3}, {7}, 0, DType::i32, dtype);
-    add(SampleClass::odd, {2, 5, 3}, {2, 2}, 1, DType::i64, dtype);
-    add(SampleClass::wide, {4, 67}, {9}, 0, DType::i64, dtype);
-    add(SampleClass::symbolic, {5, 3}, {n}, 0, DType::i64, dtype);
-    if (is_integer(dtype)) {
-      add(SampleClass::odd, {4}, {7}, 0, dtype, DType::f32);
-      all.back().values = {sample_values({0, 3, -1, 4, 100, -1e30, 1e30}), sample_values({1, 2, 4, 8, 16, 32, 64})};
-    }
-  }
-  return all;
+ScalarId within(ScalarBuilder& b, const Dim& index, const Dim& extent, bool may_be_below, bool may_be_beyond) {
+  ScalarId mask = none;
+  if (may_be_below) mask = b.compare(Comparison::ge, b.index_value(index), b.index_value(0));
+  if (may_be_beyond) mask = both(b, mask, b.compare(Comparison::lt, b.index_value(index), b.index_value(extent)));
+  return mask;
 }
 
-constexpr AttributeSpec take_attributes[] = {{"axis", AttributeKind::integer, "the dim of the table that is indexed"}};
-constexpr AttributeSpec scatter_add_attributes[] = {{"dims", AttributeKind::dims, "of the result"},
-                                                    {"axis", AttributeKind::integer, "the dim of the result that is indexed"}};
-}  // namespace
-
-template <>
-constinit const OpInfo OpEntry<Op::take>::info = {
-    .name = "take",
-    .doc =
-        "Slices of operand 0 along `axis` at the integers of operand 1 (of any rank, whose dims replace that of the axis), as numpy.take. "
-        "Indices below 0 "
-        "read the first element, those beyond the end the last.",
-    .min_operands = 2,
-    .max_operands = 2,
-    .attributes = take_attributes,
-    .infer = infer_take,
-    .evaluate = evaluate_take,
-    .gradient = gradient_take,
-    .element = element_take,
-    .samples = samples_take,
-    .no_samples = {SampleClass::broadcast, SampleClass::special_values},
-};
-
-template <>
-constinit const OpInfo OpEntry<Op::scatter_add>::info = {
-    .name = "scatter_add",
-    .doc =
-        "Zeros of `dims`, to which the slices of operand 1 (updates) are added along `axis` at the integers of operand 0, in row-major "
-        "order of the "
-        "updates. Indices are clamped as in take, whose gradient this is.",
-    .min_operands = 2,
-    .max_operands = 2,
-    .attributes = scatter_add_attributes,
-    .dtypes = integers,
-    .infer = infer_scatter_add,
-    .evaluate = evaluate_scatter_add,
-    .gradient = gradient_scatter_add,
-    .structured = structured_scatter_add,
-    .kernel = KernelKind::update,
-    .samples = samples_scatter_add,
-    .no_samples = {SampleClass::broadcast, SampleClass::special_values},
-    .tolerance = 16,
-};
-
-}  // namespace kiln::ir
+}  // namespace kiln::ir::ops

@@ -224,14 +224,50 @@ TEST(Evaluate, ShapeOps) {
                    Array({2, 3}, std::vector<std::uint8_t>{0, 1, 2, 0, 1, 2}));
 }
 
-TEST(Evaluate, TakeAndScatterAddClampTheirIndices) {
+TEST(Evaluate, GatherClampsItsIndices) {
+  const auto list = [](std::vector<std::int64_t> v) { return v; };
   const Array table({3, 2}, {1, 2, 3, 4, 5, 6});
-  const Array indices = vector<std::int64_t>({2, -5, 99});
-  EXPECT_IDENTICAL(run(Op::take, {table, indices}, {{"axis", std::int64_t{0}}}), Array({3, 2}, {5, 6, 1, 2, 5, 6}));
-  EXPECT_IDENTICAL(run(Op::take, {table, vector<std::uint64_t>({highest<std::uint64_t>, 0})}, {{"axis", std::int64_t{1}}}),
-                   Array({3, 2}, {2, 1, 4, 3, 6, 5}));
-  EXPECT_IDENTICAL(run(Op::scatter_add, {indices, Array({3, 2}, {1, 2, 3, 4, 5, 6})}, {{"dims", Dims{3, 2}}, {"axis", std::int64_t{0}}}),
-                   Array({3, 2}, {3, 4, 0, 0, 6, 8}));
+  const Attributes rows{{"offset_dims", list({1})}, {"collapsed_slice_dims", list({0})}, {"start_index_map", list({0})},
+                        {"index_vector_dim", std::int64_t{1}}, {"slice_sizes", Dims{1, 2}}};
+  EXPECT_IDENTICAL(run(Op::gather, {table, vector<std::int64_t>({2, -5, 99})}, rows), Array({3, 2}, {5, 6, 1, 2, 5, 6}));
+  EXPECT_IDENTICAL(run(Op::gather, {table, vector<std::uint64_t>({highest<std::uint64_t>, 0})}, rows), Array({2, 2}, {5, 6, 1, 2}));
+  // StableHLO's example of windows of 2 x 2 at pairs of (column, row).
+  const Array image({3, 4}, {0, 1, 2, 3, 10, 11, 12, 13, 20, 21, 22, 23});
+  EXPECT_IDENTICAL(run(Op::gather, {image, Array({2, 2}, std::vector<std::int64_t>{1, 0, 3, 9})},
+                       {{"offset_dims", list({1, 2})}, {"start_index_map", list({1, 0})}, {"index_vector_dim", std::int64_t{1}},
+                        {"slice_sizes", Dims{2, 2}}}),
+                   Array({2, 2, 2}, {1, 2, 11, 12, 12, 13, 22, 23}));
+}
+
+TEST(Evaluate, ScatterSkipsWhatLiesOutside) {
+  const auto list = [](std::vector<std::int64_t> v) { return v; };
+  const auto rows = [&](const char* combiner) {
+    return Attributes{{"combiner", std::string(combiner)}, {"update_window_dims", list({1})}, {"inserted_window_dims", list({0})},
+                      {"scatter_dims_to_operand_dims", list({0})}, {"index_vector_dim", std::int64_t{1}}};
+  };
+  const Array operand({3, 2}, {1, 1, 1, 1, 1, 1}), updates({4, 2}, {1, 2, 3, 4, 5, 6, 7, 8});
+  const Array indices = vector<std::int64_t>({2, -1, 2, 3});
+  EXPECT_IDENTICAL(run(Op::scatter, {operand, indices, updates}, rows("add")), Array({3, 2}, {1, 1, 1, 1, 7, 9}));
+  EXPECT_IDENTICAL(run(Op::scatter, {operand, indices, updates}, rows("multiply")), Array({3, 2}, {1, 1, 1, 1, 5, 12}));
+  EXPECT_IDENTICAL(run(Op::scatter, {operand, indices, updates}, rows("maximum")), Array({3, 2}, {1, 1, 1, 1, 5, 6}));
+  EXPECT_IDENTICAL(run(Op::scatter, {operand, indices, updates}, rows("minimum")), operand);
+  EXPECT_IDENTICAL(run(Op::scatter, {operand, indices, updates}, rows("replace")), Array({3, 2}, {1, 1, 1, 1, 5, 6}));
+  EXPECT_IDENTICAL(run(Op::scatter, {operand, vector<std::uint64_t>({highest<std::uint64_t>, 0, 1, 1}), updates}, rows("add")),
+                   Array({3, 2}, {4, 5, 13, 15, 1, 1}));
+  // Of a window that lies half outside, what is inside is written.
+  EXPECT_IDENTICAL(run(Op::scatter, {vector<int>({0, 0, 0, 0}), vector<std::int64_t>({-1, 3}), Array({2, 2}, {1, 2, 3, 4})},
+                       {{"combiner", std::string("replace")}, {"update_window_dims", list({1})}, {"scatter_dims_to_operand_dims", list({0})},
+                        {"index_vector_dim", std::int64_t{1}}}),
+                   vector<int>({2, 0, 0, 3}));
+}
+
+TEST(Evaluate, DynamicSlicesAreMovedInside) {
+  const Array x = vector<int>({0, 1, 2, 3, 4});
+  const auto slice = [&](const Array& start) { return run(Op::dynamic_slice, {x, start}, {{"sizes", Dims{2}}}); };
+  EXPECT_IDENTICAL(slice(Array(1)), vector<int>({1, 2}));
+  EXPECT_IDENTICAL(slice(Array(-7)), vector<int>({0, 1}));
+  EXPECT_IDENTICAL(slice(Array(highest<std::uint64_t>)), vector<int>({3, 4}));
+  EXPECT_IDENTICAL(run(Op::dynamic_update_slice, {x, vector<int>({8, 9}), Array(4)}), vector<int>({0, 1, 2, 8, 9}));
 }
 
 TEST(Evaluate, Reduce) {

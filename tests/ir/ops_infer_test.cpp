@@ -96,16 +96,54 @@ TEST(Infer, StridedSlicesOfPaddingGiveTheOriginalExtent) {
   }
 }
 
-TEST(Infer, Indexing) {
+TEST(Infer, Gather) {
   const Type indices{.dtype = DType::i64, .dims = {7}};
-  EXPECT_EQ(inferred(Op::take, {f32_type({5, n}), indices}, {{"axis", std::int64_t{0}}}), "f32[7, n]");
-  EXPECT_EQ(inferred(Op::take, {f32_type({5, n}), f32_type({7})}, {{"axis", std::int64_t{0}}}),
-            "dtype: take: indices must be integers, but are f32[7] | convert them: convert(indices, i64)");
-  EXPECT_EQ(
-      inferred(Op::take, {f32_type({5, n}), indices}, {{"axis", std::int64_t{1}}}),
-      "shape: take: dim 1 has extent n, but indices need at least one element | give the symbol a lower bound: Dim(\"n\", {.min = 1})");
-  EXPECT_EQ(inferred(Op::scatter_add, {indices, f32_type({7, 4})}, {{"dims", Dims{5, 3}}, {"axis", std::int64_t{0}}}),
-            "shape: scatter_add: updates are f32[7, 4], but indices i64[7] along dim 0 of [5, 3] need f32[7, 3]");
+  const Attributes rows{{"offset_dims", list({1})}, {"collapsed_slice_dims", list({0})}, {"start_index_map", list({0})},
+                        {"index_vector_dim", std::int64_t{1}}, {"slice_sizes", Dims{1, n}}};
+  EXPECT_EQ(inferred(Op::gather, {f32_type({5, n}), indices}, rows), "f32[7, n]");
+  EXPECT_EQ(inferred(Op::gather, {f32_type({5, n}), f32_type({7})}, rows),
+            "dtype: gather: indices must be integers, but are f32[7] | convert them: convert(indices, i64)");
+  EXPECT_EQ(inferred(Op::gather, {f32_type({0, n}), indices}, rows),
+            "shape: gather: a window of 1 is larger than dim 0 of the operand, whose extent is 0");
+  EXPECT_EQ(inferred(Op::gather, {f32_type({5, n}), Type{.dtype = DType::i64, .dims = {7, 2}}}, rows),
+            "shape: gather: index vectors of i64[7, 2] have 2 components, but start_index_map names 1 dims");
+  EXPECT_EQ(inferred(Op::gather, {f32_type({5, n}), indices}, rows.with("slice_sizes", Dims{2, n})),
+            "argument: gather: slice_sizes is [2, n], but dim 0 is collapsed or a batch dim: windows have extent 1 there");
+  EXPECT_EQ(inferred(Op::gather, {f32_type({5, n}), indices}, rows.without("collapsed_slice_dims")),
+            "argument: gather: the operand f32[5, n] has 2 dims, but offset_dims, collapsed_slice_dims and operand_batching_dims account for 1");
+  EXPECT_EQ(inferred(Op::gather, {f32_type({5, n}), indices}, rows.with("index_vector_dim", std::int64_t{2})),
+            "argument: gather: index_vector_dim is 2, but indices i64[7] have the dims 0 to 0 (or 1: indices of one component)");
+}
+
+TEST(Infer, Scatter) {
+  const Type indices{.dtype = DType::i64, .dims = {7}};
+  const Attributes rows{{"combiner", std::string("add")}, {"update_window_dims", list({1})}, {"inserted_window_dims", list({0})},
+                        {"scatter_dims_to_operand_dims", list({0})}, {"index_vector_dim", std::int64_t{1}}};
+  EXPECT_EQ(inferred(Op::scatter, {f32_type({5, 3}), indices, f32_type({7, 3})}, rows), "f32[5, 3]");
+  EXPECT_EQ(inferred(Op::scatter, {f32_type({5, 3}), indices, f32_type({7, 4})}, rows),
+            "shape: scatter: a window of 4 is larger than dim 1 of the operand, whose extent is 3");
+  EXPECT_EQ(inferred(Op::scatter, {f32_type({5, 3}), indices, f32_type({6, 3})}, rows),
+            "shape: scatter: dim 0 of the updates f32[6, 3] and dim 0 of the indices i64[7] run together, but differ");
+  EXPECT_EQ(inferred(Op::scatter, {f32_type({5, 3}), indices, f32_type({7, 3})}, rows.with("combiner", std::string("subtract"))),
+            "argument: scatter: there is no combiner \"subtract\": there are add, multiply, minimum, maximum, replace");
+  const auto boolean = [](Dims dims) { return Type{.dtype = DType::boolean, .dims = std::move(dims)}; };
+  EXPECT_EQ(inferred(Op::scatter, {boolean({5, 3}), indices, boolean({7, 3})}, rows),
+            "dtype: scatter: \"add\" takes numbers, but the operand is bool[5, 3] | convert it to a number dtype");
+  EXPECT_EQ(inferred(Op::scatter, {boolean({5, 3}), indices, boolean({7, 3})}, rows.with("combiner", std::string("replace"))), "bool[5, 3]");
+}
+
+TEST(Infer, DynamicSlices) {
+  const Type start{.dtype = DType::i32, .dims = {}};
+  EXPECT_EQ(inferred(Op::dynamic_slice, {f32_type({5, n}), start, start}, {{"sizes", Dims{2, n}}}), "f32[2, n]");
+  EXPECT_EQ(inferred(Op::dynamic_slice, {f32_type({n}), start}, {{"sizes", Dims{1}}}), "f32[1]");  // n may be 0: reads 0 then
+  EXPECT_EQ(inferred(Op::dynamic_slice, {f32_type({5}), start}, {{"sizes", Dims{6}}}),
+            "shape: dynamic_slice: a window of 6 is larger than dim 0 of the operand, whose extent is 5");
+  EXPECT_EQ(inferred(Op::dynamic_slice, {f32_type({5, n}), start}, {{"sizes", Dims{2, n}}}),
+            "argument: dynamic_slice: f32[5, n] has 2 dims, but there are 1 starts | give one start for every dim");
+  EXPECT_EQ(inferred(Op::dynamic_update_slice, {f32_type({5}), f32_type({2}), f32_type({})}),
+            "dtype: dynamic_update_slice: start 0 must be an integer scalar, but is f32[]");
+  EXPECT_EQ(inferred(Op::dynamic_update_slice, {f32_type({5, n}), f32_type({2}), start, start}),
+            "shape: dynamic_update_slice: the update f32[2] of f32[5, n] must have its rank");
 }
 
 TEST(Infer, Reduce) {

@@ -27,6 +27,8 @@ std::vector<Array> run_kernel(const Kernel& kernel, const OpCase& c, bool revers
   std::vector<std::int64_t> symbols;
   for (const auto& symbol : kernel.symbols) symbols.push_back(symbol_value(symbol->name, c.symbolic_extent));
   (reversed ? interpret_reversed : interpret)(kernel, bound, symbols);
+  for (std::size_t i = 0; i < inputs; ++i)  // an update changes its operand's buffer in place
+    if (kernel.buffers[i].role == Buffer::Role::inout) return {arrays[i]};
   return {arrays.begin() + static_cast<std::ptrdiff_t>(inputs), arrays.end()};
 }
 
@@ -53,7 +55,7 @@ TEST_P(Loops, KernelAgreesWithEvaluation) {
 std::vector<Op> lowered_ops() {
   std::vector<Op> ops;
   for (const Op op : all_ops())
-    if (info(op).element || info(op).structured) ops.push_back(op);
+    if (info(op).element || info(op).structured || info(op).update) ops.push_back(op);
   return ops;
 }
 

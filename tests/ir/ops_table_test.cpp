@@ -32,7 +32,8 @@ TEST(OpTable, EntriesAreComplete) {
       continue;
     }
     EXPECT_TRUE(entry.gradient || !entry.no_gradient.empty());
-    EXPECT_NE(entry.element != nullptr, entry.structured != nullptr) << "exactly one kind of lowering";
+    const int lowerings = (entry.element != nullptr) + (entry.structured != nullptr) + (entry.update != nullptr) + (entry.ordering != nullptr);
+    EXPECT_EQ(lowerings, 1) << "exactly one kind of lowering";
     EXPECT_NE(entry.samples, nullptr);
     EXPECT_EQ(entry.loop_op != LoopOp::constant, entry.element == info(Op::add).element) << "loop_op is for element_loop_op";
   }

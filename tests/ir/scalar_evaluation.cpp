@@ -311,6 +311,33 @@ Array folded(const OpCase& c, const Structured& structured, const std::vector<Ty
   return out;
 }
 
+/// An update, cell by cell. Each change is rounded to the dtype; points of disjoint axes are seen to meet in no cell.
+Array updated(const OpCase& c, const Update& update, const std::vector<Type>& types, const std::vector<std::string>& names,
+              const Dims& axes, const Shape& extents) {
+  Array out = c.values[0];
+  const DType dtype = types[0].dtype;
+  Evaluation evaluation(c, types);
+  std::map<std::int64_t, std::vector<std::int64_t>> disjoint;  // by cell: where the axes stood
+  ops::for_each_index(extents, [&](std::span<const std::int64_t> index) {
+    evaluation.begin(names, index);
+    const Update::Cell cell = update.cell(evaluation, axes);
+    if (cell.mask != none && !evaluation.value(cell.mask).integer) return;
+    std::vector<std::int64_t> at, here;
+    for (std::size_t d = 0; d < cell.index.size(); ++d) {
+      at.push_back(evaluation.concrete(cell.index[d]));
+      internal_check(at[d] >= 0 && at[d] < out.shape()[d], "a cell lies in the result");
+    }
+    for (std::size_t a = 0; a < axes.size(); ++a)
+      if (update.axes[a].disjoint) here.push_back(index[a]);
+    const std::int64_t offset = ops::offset_of(out.shape(), at);
+    internal_check(disjoint.emplace(offset, here).first->second == here, "points of disjoint axes meet in no cell");
+    const Literal value = evaluation.value(cell.value);
+    internal_check(value.dtype == dtype, "an update has the result's dtype");
+    store(out, offset, update.replace ? value : apply_to(update.combiner, dtype, {load(out, offset), value}));
+  });
+  return out;
+}
+
 }  // namespace
 
 Array lowered(const OpCase& c, std::size_t result) {
@@ -329,6 +356,12 @@ Array lowered(const OpCase& c, std::size_t result) {
     extents.clear();
     for (const Structured::Iteration& axis : structured->axes) extents.push_back(axis.extent);
   }
+  std::optional<Update> update;
+  if (entry.update) {
+    update = entry.update(node, c.operands, type);
+    extents.clear();
+    for (const Update::Iteration& axis : update->axes) extents.push_back(axis.extent);
+  }
   std::vector<std::string> names;
   Dims axes;
   std::vector<std::int64_t> concrete;
@@ -340,6 +373,7 @@ Array lowered(const OpCase& c, std::size_t result) {
 
   const std::span<const std::int64_t> all(concrete);
   if (structured) return folded(c, *structured, types, result, names, axes, all);
+  if (update) return updated(c, *update, types, names, axes, Shape(all));
   const Shape shape(all);
   Array out(type.dtype, shape);
   Evaluation evaluation(c, types);

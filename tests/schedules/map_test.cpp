@@ -75,13 +75,13 @@ graph @main(%x: f32[n, 9], %y: f32[n, 9], %zero: f32[]) -> (%r) {
 TEST(Map, GathersPickAVectorAxis) {
   check(R"(
 graph @main(%table: f32[30, 20], %ids: i32[n]) -> (%r) {
-  %t = take %table, %ids {axis = 0} : f32[n, 20]
+  %t = gather %table, %ids {offset_dims = [1], collapsed_slice_dims = [0], start_index_map = [0], index_vector_dim = 1, slice_sizes = [1, 20]} : f32[n, 20]
   %r = negate %t : f32[n, 20]
 })",
         {{"n", 9}}, {0, -5, 40});
   check(R"(
 graph @main(%table: f32[30], %ids: i64[n]) -> (%r) {
-  %r = take %table, %ids {axis = 0} : f32[n]
+  %r = gather %table, %ids {collapsed_slice_dims = [0], start_index_map = [0], index_vector_dim = 1, slice_sizes = [1]} : f32[n]
 })",
         {{"n", 19}}, {0, -5, 40});
 }

@@ -109,10 +109,18 @@ std::vector<Array> run(const ir::Kernel& kernel, const ir::Module& module, const
     results.emplace_back(type.dtype, shape_of(type.dims, symbols));
   }
   std::vector<ir::BoundBuffer> buffers;
-  for (const Array& input : inputs) buffers.push_back({const_cast<void*>(input.raw())});
-  for (Array& result : results) {
-    std::memset(result.mutable_raw(), 0xCD, result.bytes());
-    buffers.push_back({result.mutable_raw()});
+  bool in_place = false;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const bool changed = kernel.buffers[i].role == ir::Buffer::Role::inout;
+    if (changed) results = {inputs[i]};  // an update's one result starts as this parameter, in its buffer
+    buffers.push_back({changed ? results[0].mutable_raw() : const_cast<void*>(inputs[i].raw())});
+    in_place |= changed;
+  }
+  if (!in_place) {
+    for (Array& result : results) {
+      std::memset(result.mutable_raw(), 0xCD, result.bytes());
+      buffers.push_back({result.mutable_raw()});
+    }
   }
   run_on(kernel, std::move(buffers), symbols, reversed);
   return results;
