@@ -243,6 +243,39 @@ C shift_right_logical(C a, C b) {
   return static_cast<C>(static_cast<Unsigned>(a) >> b);
 }
 
+/// Square and multiply. A negative exponent leaves something only of 1 and -1.
+template <class C>
+C integer_power(C a, C b) {
+  if constexpr (std::is_signed_v<C>)
+    if (b < 0) return a == 1 ? C(1) : a != -1 ? C(0) : b % 2 == 0 ? C(1) : C(-1);
+  C result = 1;
+  for (std::uint64_t rest = wide(b); rest != 0; rest >>= 1, a = multiply(a, a))
+    if (rest & 1) result = multiply(result, a);
+  return result;
+}
+
+/// A float that rounds to half precision as `value` does: towards zero, and odd when anything was cut off, so that nothing lies half-way
+/// between two halves that did not before.
+float rounded_to_odd(double value) {
+  const float nearest = static_cast<float>(value);
+  const double back = static_cast<double>(nearest);
+  if (value != value || back == value) return nearest;
+  const auto bits = std::bit_cast<std::uint32_t>(nearest) - (std::fabs(back) > std::fabs(value) ? 1U : 0U);
+  return std::bit_cast<float>(bits | 1U);
+}
+
+/// An integer whose rounding to half precision is that of `value`, few enough digits for a double: of a large one, the low 16 bits count
+/// only as something or nothing.
+template <class C>
+double short_of(C value) {
+  if constexpr (sizeof(C) == 8) {
+    constexpr C low = 0xFFFF, large = C(1) << 40;
+    if ((value & low) != 0 && (value >= large || (std::is_signed_v<C> && value < C(0) - large)))
+      value = static_cast<C>((value & ~low) | 0x8000);
+  }
+  return static_cast<double>(value);
+}
+
 template <class To, class From>
 To convert(From value) {
   using C = Compute<From>;
@@ -250,7 +283,12 @@ To convert(From value) {
   if constexpr (std::is_same_v<To, bool>) {
     return v != 0;
   } else if constexpr (is_half<To>) {
-    return To(static_cast<float>(v));
+    if constexpr (std::is_same_v<C, float>)
+      return To(v);
+    else if constexpr (std::is_same_v<C, double>)
+      return To(rounded_to_odd(v));
+    else
+      return To(rounded_to_odd(short_of(v)));
   } else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<C>) {
     if (v != v) return 0;
     const C limit = std::ldexp(C(1), std::numeric_limits<To>::digits);
@@ -276,7 +314,10 @@ ElementApply unary_function(LoopOp op) {
   if constexpr (std::is_same_v<T, bool>) {
     if (op == LoopOp::not_) KILN_UNARY(!a);
   } else if constexpr (std::is_integral_v<T>) {
+    using Unsigned = std::make_unsigned_t<C>;
     if (op == LoopOp::not_) KILN_UNARY(static_cast<C>(~a));
+    if (op == LoopOp::popcnt) KILN_UNARY(static_cast<C>(std::popcount(static_cast<Unsigned>(a))));
+    if (op == LoopOp::count_leading_zeros) KILN_UNARY(static_cast<C>(std::countl_zero(static_cast<Unsigned>(a))));
   } else {
     switch (op) {
       case LoopOp::sqrt: KILN_UNARY(std::sqrt(a));
@@ -325,6 +366,7 @@ bool with_binary(LoopOp op, Use use) {
     if (op == LoopOp::or_) return use([](C a, C b) { return static_cast<C>(a | b); }), true;
     if (op == LoopOp::xor_) return use([](C a, C b) { return static_cast<C>(a ^ b); }), true;
     if constexpr (!std::is_same_v<T, bool>) {
+      if (op == LoopOp::power) return use([](C a, C b) { return integer_power<C>(a, b); }), true;
       if (op == LoopOp::shift_left) return use([](C a, C b) { return shift_left<C>(a, b); }), true;
       if (op == LoopOp::shift_right_arithmetic) return use([](C a, C b) { return shift_right_arithmetic<C>(a, b); }), true;
       if (op == LoopOp::shift_right_logical) return use([](C a, C b) { return shift_right_logical<C>(a, b); }), true;

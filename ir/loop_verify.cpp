@@ -8,7 +8,7 @@
 //  6. Operands have the rows, cols and lanes of the result, or 1.
 //  7. Dtypes: operands and result agree, except as compare, select, convert, bitcast and index define; arithmetic is on numbers, fma and
 //  roots on floats,
-//     bits on integers and bool, shifts on integers; bitcast keeps the size.
+//     bits on integers and bool, shifts and counts of bits on integers; bitcast keeps the size.
 //  8. A constant's literal has the constant's dtype.
 //  9. Loads, stores and prefetches name a buffer, give one index per dim, and have the buffer's dtype.
 // 10. Index expressions mention symbols of the kernel, loop variables and lets in scope, and (except in bounds and selectors) $r and $v.
@@ -231,6 +231,7 @@ class Verifier {
       case LoopOp::maximum:
       case LoopOp::negate:
       case LoopOp::abs:
+      case LoopOp::power:
         same(0);
         need(i, dtype != DType::boolean);
         break;
@@ -241,6 +242,8 @@ class Verifier {
         same(0);
         need(i, !is_floating(dtype));
         break;
+      case LoopOp::popcnt:
+      case LoopOp::count_leading_zeros:
       case LoopOp::shift_left:
       case LoopOp::shift_right_arithmetic:
       case LoopOp::shift_right_logical:

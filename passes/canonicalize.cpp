@@ -60,7 +60,8 @@ ValueId constant_on_the_right(Match& m) {
   if (m.node.op != Op::compare || !is_constant(m, m.operand(0)) || is_constant(m, m.operand(1))) return none;
   constexpr Comparison mirrored[] = {Comparison::eq, Comparison::ne, Comparison::gt, Comparison::ge, Comparison::lt, Comparison::le};
   const Comparison direction = *comparison_from_name(m.node.attributes.text("direction"));
-  return m.builder.compare(mirrored[static_cast<std::size_t>(direction)], m.operand(1), m.operand(0));
+  return m.builder.create(Op::compare, {m.operand(1), m.operand(0)},
+                          m.node.attributes.with("direction", std::string(name_of(mirrored[static_cast<std::size_t>(direction)]))));
 }
 
 ValueId forget_stop_gradient(Match& m) { return m.node.op == Op::stop_gradient ? m.operand(0) : none; }

@@ -1,6 +1,7 @@
 // Writing straight-line loop IR as formulas: the notation of passes/math_functions.cpp. Inside passes/ only.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -30,6 +31,11 @@ class Code {
   /// The two-way branch on one scalar bool; `then_code` and `else_code` return values of one type.
   template <class Then, class Else>
   Value branch(Value condition, const Then& then_code, const Else& else_code);
+  /// The values after `count` rounds of `body`, which takes the current ones to the next.
+  using Round = std::function<std::vector<Value>(Code& inner, const std::vector<Value>& current)>;
+  std::vector<Value> repeat(std::int64_t count, const std::vector<Value>& initial, const Round& body);
+  /// `a` with its rows, cols and lanes repeated up to those of `type`.
+  Value broadcast(Value a, const ir::RegisterType& type);
   /// Whether any element of a mask is true, as one scalar.
   Value any(Value mask);
 

@@ -5,8 +5,11 @@
 // Conventions. NaN, infinities, signed zeros and denormals come out as C's functions give them. Error bounds that
 // tests/schedules/math_test.cpp checks, in ULP: 2, for f64 power 4 and for tan 4; sin, cos and tan for |x| up to 2^40, where the reduction
 // by a three-part pi/2 ends; beyond it sin and cos return values within [-1, 1] that mean nothing.
+#include <algorithm>
 #include <array>
 #include <limits>
+
+#include <fmt/format.h>
 
 #include "passes/math_code.h"
 
@@ -40,6 +43,44 @@ Value Code::compare(ir::Comparison comparison, Value a, Value b) {
   const Value result = apply(LoopOp::compare, DType::boolean, {a, b});
   out_.back().comparison = comparison;
   return result;
+}
+
+Value Code::broadcast(Value a, const ir::RegisterType& wanted) {
+  if (type(a) == wanted) return a;
+  ir::Instruction instruction;
+  instruction.op = LoopOp::broadcast;
+  instruction.operands = {a.id};
+  return append(std::move(instruction), wanted);
+}
+
+std::vector<Value> Code::repeat(std::int64_t count, const std::vector<Value>& initial, const Round& body) {
+  ir::Instruction loop;
+  loop.op = LoopOp::for_;
+  loop.indices = {ir::Dim(0), ir::Dim(count), ir::Dim(1)};
+  ir::Block block;
+  Code inner(kernel_, block.instructions);
+  const auto new_register = [&](Value like) {
+    kernel_.registers.push_back(type(like));
+    return static_cast<ir::RegisterId>(kernel_.registers.size() - 1);
+  };
+  std::vector<Value> current, last;
+  for (const Value& value : initial) {
+    loop.operands.push_back(value.id);
+    block.parameters.push_back(new_register(value));
+    current.push_back(inner.value(block.parameters.back()));
+  }
+  loop.name = fmt::format("round{}", block.parameters[0]);  // register ids are unique in the kernel
+  ir::Instruction yield;
+  yield.op = LoopOp::yield;
+  for (const Value& next : body(inner, current)) yield.operands.push_back(next.id);
+  block.instructions.push_back(std::move(yield));
+  loop.blocks.push_back(std::move(block));
+  for (const Value& value : initial) {
+    loop.results.push_back(new_register(value));
+    last.push_back({this, loop.results.back()});
+  }
+  out_.push_back(std::move(loop));
+  return last;
 }
 
 Value Code::any(Value mask) {
@@ -353,6 +394,34 @@ class Functions {
   const FloatFormat& f_;
 };
 
+/// a^b of integers: square and multiply over all bits of b. A negative exponent leaves something only of 1 and -1.
+Value integer_power(Value a, Value b) {
+  Code& code = *a.code;
+  const DType dtype = dtype_of(a);
+  ir::RegisterType full = code.type(a);
+  const ir::RegisterType& other = code.type(b);
+  full.rows = std::max(full.rows, other.rows);
+  full.cols = std::max(full.cols, other.cols);
+  full.lanes = std::max(full.lanes, other.lanes);
+  const auto multiplied = [](Code& inner, Value result, Value base, Value rest) {
+    const Value one = inner.bits(dtype_of(rest), 1);
+    return select(equal(rest & one, one), result * base, result);
+  };
+  const Value one = code.bits(dtype, 1);
+  const std::vector<Value> last = code.repeat(static_cast<std::int64_t>(8 * size_of(dtype)) - 1,
+                                              {code.broadcast(one, full), code.broadcast(a, full), code.broadcast(b, full)},
+                                              [&](Code& inner, const std::vector<Value>& now) -> std::vector<Value> {
+                                                return {multiplied(inner, now[0], now[1], now[2]), now[1] * now[1],
+                                                        inner.apply(LoopOp::shift_right_logical, dtype, {now[2], inner.bits(dtype, 1)})};
+                                              });
+  const Value result = multiplied(code, last[0], last[1], last[2]);
+  if (!is_signed_integer(dtype)) return result;
+  const Value zero = code.bits(dtype, 0), minus_one = code.bits(dtype, -1);
+  const Value sign = select(equal(b & one, one), minus_one, one);
+  const Value inverse = select(equal(a, one), one, select(equal(a, minus_one), sign, zero));
+  return select(b < zero, inverse, result);
+}
+
 Value call(Functions& f, LoopOp op, std::span<const Value> a) {
   switch (op) {
     case LoopOp::exp: return f.exp(a[0]);
@@ -376,6 +445,7 @@ Value call(Functions& f, LoopOp op, std::span<const Value> a) {
 
 Value expand_function(LoopOp op, std::span<const Value> operands) {
   Code& code = *operands[0].code;
+  if (is_integer(dtype_of(operands[0]))) return integer_power(operands[0], operands[1]);
   if (dtype_of(operands[0]) == DType::f64) {
     Functions functions(code, f64_format);
     return call(functions, op, operands);

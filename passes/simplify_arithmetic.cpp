@@ -169,6 +169,9 @@ ValueId shift(Match& m) {
   return one && m.is_splat(m.operand(1), 0) ? m.operand(0) : none;  // x << 0 = x
 }
 
+/// Whether a comparison orders all floats, NaN included.
+bool is_total(const Node& comparison) { return comparison.attributes.find("total_order") && comparison.attributes.flag("total_order"); }
+
 ValueId compare(Match& m) {
   if (m.node.op == Op::not_) {
     const Node* inner = m.operand_if(0, Op::compare);
@@ -176,13 +179,15 @@ ValueId compare(Match& m) {
     const Comparison direction = *comparison_from_name(inner->attributes.text("direction"));
     const ValueId a = inner->operands[0], b = inner->operands[1];
     const bool equality = direction == Comparison::eq || direction == Comparison::ne;
-    if (is_floating(m.type_of(a).dtype) && !equality) return none;  // not (x < y) holds for NaN, x >= y does not
+    if (is_floating(m.type_of(a).dtype) && !equality && !is_total(*inner)) return none;  // not (x < y) holds for NaN, x >= y does not
     constexpr Comparison opposite[] = {Comparison::ne, Comparison::eq, Comparison::ge, Comparison::gt, Comparison::le, Comparison::lt};
-    return m.builder.compare(opposite[static_cast<std::size_t>(direction)], a, b);
+    return m.builder.create(Op::compare, {a, b},
+                            inner->attributes.with("direction", std::string(name_of(opposite[static_cast<std::size_t>(direction)]))));
   }
-  if (m.node.op != Op::compare || m.operand(0) != m.operand(1) || is_floating(m.type_of(m.operand(0)).dtype)) return none;
+  if (m.node.op != Op::compare || m.operand(0) != m.operand(1)) return none;
+  if (is_floating(m.type_of(m.operand(0)).dtype) && !is_total(m.node)) return none;
   const std::string& direction = m.node.attributes.text("direction");
-  return m.builder.splat(direction == "eq" || direction == "le" || direction == "ge", m.type);  // integers: x <= x
+  return m.builder.splat(direction == "eq" || direction == "le" || direction == "ge", m.type);  // without NaN: x <= x
 }
 
 /// x > c or x != x, for a number c: not (x <= c), which is true for NaN too. This is the mask of the gradient of maximum, so of every relu.
@@ -191,7 +196,7 @@ ValueId ordered_or_nan(Match& m) {
   for (int side = 0; side < 2; ++side) {
     const Node* order = m.operand_if(side, Op::compare);
     const Node* nan = m.operand_if(1 - side, Op::compare);
-    if (!order || !nan || nan->attributes.text("direction") != "ne" || nan->operands[0] != nan->operands[1] ||
+    if (!order || !nan || is_total(*order) || is_total(*nan) || nan->attributes.text("direction") != "ne" || nan->operands[0] != nan->operands[1] ||
         order->operands[0] != nan->operands[0])
       continue;
     const ValueId x = order->operands[0], c = order->operands[1];

@@ -1,10 +1,15 @@
 // Conversions between dtypes, and the two float operations that x86 has no instruction for.
 //
 // Half precision is spelled out in integer arithmetic where the CPU cannot convert it, and bf16 always: the hardware's vcvtneps2bf16
-// flushes denormals. Both round to nearest even and keep NaNs (quiet). f64 and integers reach f16 and bf16 through f32, as everywhere in
-// Kiln.
+// flushes denormals. Both round to nearest even and keep NaNs (quiet). What has more digits than f32 reaches them through an f32 that was
+// rounded towards zero with a sticky last bit ("to odd"), so the value is rounded once (Boldo and Melquiond, Emulation of FMA and correctly
+// rounded sums, 2008).
+//
+// Float to integer saturates: the operand is limited first, so that the conversion instruction never sees what it has no answer for.
 //
 // fmod is exact, hence a loop over exponent differences (binary long division), emitted once per module and called per element.
+#include <cmath>
+
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/Intrinsics.h>
 
@@ -71,6 +76,52 @@ Value* float_to_bfloat(ModuleEmitter& m, Builder& b, Value* value) {
   Value* rounded = b.CreateLShr(b.CreateAdd(b.CreateAdd(bits, constant_like(bits, 0x7fff)), odd), constant_like(bits, 16));
   Value* nan = b.CreateOr(upper, constant_like(bits, 0x40));
   return b.CreateTrunc(b.CreateSelect(b.CreateFCmpUNO(value, value), nan, rounded), like(m, value, DType::bf16));
+}
+
+/// An f64 as the f32 from which halves are rounded as from itself.
+Value* rounded_to_odd(ModuleEmitter& m, Builder& b, Value* value) {
+  Value* nearest = b.CreateFPTrunc(value, like(m, value, DType::f32));
+  Value* back = b.CreateFPExt(nearest, value->getType());
+  llvm::Type* integers = like(m, value, DType::i32);
+  Value* too_large =
+      b.CreateFCmpOGT(b.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, back), b.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, value));
+  Value* bits = b.CreateSub(b.CreateBitCast(nearest, integers), b.CreateZExt(too_large, integers));
+  bits = b.CreateOr(bits, b.CreateZExt(b.CreateFCmpONE(back, value), integers));
+  return b.CreateBitCast(bits, nearest->getType());
+}
+
+/// A 64-bit integer that has at most 48 digits and rounds to bf16 as `value` does: of one beyond 2^40, the low 16 bits count only as
+/// something or nothing.
+Value* shortened(Builder& b, Value* value, bool is_signed) {
+  Value* low = b.CreateAnd(value, constant_like(value, 0xFFFF));
+  Value* cut = b.CreateOr(b.CreateXor(value, low), constant_like(value, 0x8000));
+  Value* large = b.CreateICmpUGE(value, constant_like(value, std::uint64_t{1} << 40));
+  if (is_signed) large = b.CreateAnd(large, b.CreateICmpULT(value, constant_like(value, 0 - (std::uint64_t{1} << 40))));
+  return b.CreateSelect(b.CreateAnd(large, b.CreateICmpNE(low, constant_like(value, 0))), cut, value);
+}
+
+Value* saturated_integer(ModuleEmitter& m, Builder& b, Value* value, DType from, DType to) {
+  const bool is_signed = is_signed_integer(to);
+  const int bits = static_cast<int>(8 * size_of(to)), digits = bits - (is_signed ? 1 : 0);
+  const auto number = [&](double x) { return llvm::ConstantFP::get(value->getType(), x); };
+  llvm::Type* type = like(m, value, to);
+  Value* low = number(is_signed ? -std::ldexp(1.0, digits) : 0);
+  const auto integer = [&](Value* x, llvm::Type* result) { return is_signed ? b.CreateFPToSI(x, result) : b.CreateFPToUI(x, result); };
+  Value* result = nullptr;
+  if (digits <= (from == DType::f64 ? 53 : 24)) {  // the greatest integer is a number of the float type
+    Value* high = number(std::ldexp(1.0, digits) - 1);
+    Value* limited = b.CreateSelect(b.CreateFCmpOLT(value, high), value, high);
+    limited = b.CreateSelect(b.CreateFCmpOGT(limited, low), limited, low);
+    result = bits < 32 ? b.CreateTrunc(b.CreateFPToSI(limited, like(m, value, DType::i32)), type) : integer(limited, type);
+  } else {
+    Value* limit = number(std::ldexp(1.0, digits));
+    Value* limited = b.CreateSelect(b.CreateFCmpOGT(value, low), value, low);
+    limited = b.CreateSelect(b.CreateFCmpOLT(limited, limit), limited, low);
+    const auto highest =
+        is_signed ? llvm::APInt::getSignedMaxValue(static_cast<unsigned>(bits)) : llvm::APInt::getMaxValue(static_cast<unsigned>(bits));
+    result = b.CreateSelect(b.CreateFCmpOGE(value, limit), llvm::ConstantInt::get(type, highest), integer(limited, type));
+  }
+  return b.CreateSelect(b.CreateFCmpUNO(value, value), constant_like(result, 0), result);
 }
 
 /// helper(x, y) = x - trunc(x / y) * y exactly, with the sign of x; NaN when x is infinite, y is zero or either is NaN.
@@ -187,7 +238,11 @@ Value* emit_convert(ModuleEmitter& m, Builder& builder, Value* value, DType from
     return emit_convert(m, builder, wide, DType::f32, to);
   }
   if (to == DType::f16 || to == DType::bf16) {
-    Value* single = emit_convert(m, builder, value, from, DType::f32);
+    // To f16 an integer may go straight through f32: what f32 cannot hold exactly is far beyond f16's greatest number.
+    const bool large = is_integer(from) && size_of(from) >= 4 && to == DType::bf16;
+    if (large && size_of(from) == 8) value = shortened(builder, value, is_signed_integer(from));
+    Value* wide = large ? emit_convert(m, builder, value, from, DType::f64) : value;
+    Value* single = large || from == DType::f64 ? rounded_to_odd(m, builder, wide) : emit_convert(m, builder, value, from, DType::f32);
     if (to == DType::bf16) return float_to_bfloat(m, builder, single);
     if (!m.target.f16c) return float_to_half(m, builder, single);
     return builder.CreateBitCast(builder.CreateFPTrunc(single, with_lanes(llvm::Type::getHalfTy(m.context), lanes_of(value))),
@@ -201,8 +256,7 @@ Value* emit_convert(ModuleEmitter& m, Builder& builder, Value* value, DType from
   if (is_floating(from)) {
     if (to == DType::f64) return builder.CreateFPExt(value, type);
     if (to == DType::f32) return builder.CreateFPTrunc(value, type);
-    return builder.CreateIntrinsic(is_signed_integer(to) ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat,
-                                   {type, value->getType()}, {value});
+    return saturated_integer(m, builder, value, from, to);
   }
   const bool is_signed = is_signed_integer(from);
   if (is_floating(to)) return is_signed ? builder.CreateSIToFP(value, type) : builder.CreateUIToFP(value, type);

@@ -116,6 +116,8 @@ Value* integer_operation(Builder& builder, LoopOp op, DType dtype, std::span<Val
     case LoopOp::or_: return builder.CreateOr(v[0], v[1]);
     case LoopOp::xor_: return builder.CreateXor(v[0], v[1]);
     case LoopOp::not_: return builder.CreateNot(v[0]);
+    case LoopOp::popcnt: return builder.CreateUnaryIntrinsic(llvm::Intrinsic::ctpop, v[0]);
+    case LoopOp::count_leading_zeros: return builder.CreateBinaryIntrinsic(llvm::Intrinsic::ctlz, v[0], builder.getFalse());
     case LoopOp::shift_left:
     case LoopOp::shift_right_arithmetic:
     case LoopOp::shift_right_logical: return shift(builder, op, v[0], v[1]);

@@ -1,5 +1,11 @@
 // Elementwise ops of two and three operands. All have one shape: broadcasting is its own op, except that the mask of select and the bounds
 // of clamp may be scalars.
+//
+// Bool is a number of one bit here as in StableHLO: add and maximum are "or", multiply and minimum are "and".
+//
+// The total order of floats (compare with total_order; IEEE 754-2019, 5.10) is -NaN < -inf < ... < -0 < +0 < ... < inf < NaN: that of the
+// bits read as sign and magnitude, or as signed integers once the lower bits of negative ones are flipped.
+#include <bit>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -16,7 +22,7 @@ using namespace ops;
 // ---- evaluation
 
 std::vector<Array> evaluate_add(const EvaluateContext& context) {
-  return map_binary<numbers>(context, []<class T>(T a, T b) {
+  return map_binary<all_dtypes>(context, []<class T>(T a, T b) {
     if constexpr (std::is_floating_point_v<T>)
       return a + b;
     else
@@ -34,7 +40,7 @@ std::vector<Array> evaluate_subtract(const EvaluateContext& context) {
 }
 
 std::vector<Array> evaluate_multiply(const EvaluateContext& context) {
-  return map_binary<numbers>(context, []<class T>(T a, T b) {
+  return map_binary<all_dtypes>(context, []<class T>(T a, T b) {
     if constexpr (std::is_floating_point_v<T>)
       return a * b;
     else
@@ -68,9 +74,24 @@ std::vector<Array> evaluate_remainder(const EvaluateContext& context) {
   });
 }
 
+/// a^b = (a^(b/2))^2, times a when b is odd. A negative power of anything but 1 and -1 is 1 / a^-b truncated: 0; that of 0 is 0 too.
+template <class T>
+T power_of_integer(T a, T b) {
+  if constexpr (std::is_signed_v<T>)
+    if (b < 0) return a == 1 ? T{1} : a == T(-1) ? (b % 2 != 0 ? T(-1) : T{1}) : T{0};
+  if (b == 0) return 1;
+  const T half = power_of_integer(a, static_cast<T>(b / 2));
+  const T even = wrapping_multiply(half, half);
+  return b % 2 != 0 ? wrapping_multiply(even, a) : even;
+}
+
 std::vector<Array> evaluate_power(const EvaluateContext& context) {
-  return map_binary<floats>(context,
-                            []<class T>(T a, T b) { return static_cast<T>(std::pow(static_cast<double>(a), static_cast<double>(b))); });
+  return map_binary<numbers>(context, []<class T>(T a, T b) {
+    if constexpr (std::is_floating_point_v<T>)
+      return static_cast<T>(std::pow(static_cast<double>(a), static_cast<double>(b)));
+    else
+      return power_of_integer(a, b);
+  });
 }
 
 std::vector<Array> evaluate_atan2(const EvaluateContext& context) {
@@ -79,11 +100,11 @@ std::vector<Array> evaluate_atan2(const EvaluateContext& context) {
 }
 
 std::vector<Array> evaluate_maximum(const EvaluateContext& context) {
-  return map_binary<numbers>(context, []<class T>(T a, T b) { return reference_maximum(a, b); });
+  return map_binary<all_dtypes>(context, []<class T>(T a, T b) { return reference_maximum(a, b); });
 }
 
 std::vector<Array> evaluate_minimum(const EvaluateContext& context) {
-  return map_binary<numbers>(context, []<class T>(T a, T b) { return reference_minimum(a, b); });
+  return map_binary<all_dtypes>(context, []<class T>(T a, T b) { return reference_minimum(a, b); });
 }
 
 std::vector<Array> evaluate_logical_and(const EvaluateContext& context) {
@@ -114,8 +135,9 @@ std::vector<Array> evaluate_shift_right_logical(const EvaluateContext& context) 
 }
 
 std::vector<Array> evaluate_shift_right_arithmetic(const EvaluateContext& context) {
-  return map_binary<signed_integers>(context, []<class T>(T a, T b) {
-    return static_cast<T>(static_cast<std::int64_t>(a) >> (shift_in_range(b) ? static_cast<int>(b) : static_cast<int>(8 * sizeof(T) - 1)));
+  return map_binary<integers>(context, []<class T>(T a, T b) {
+    const auto as_signed = static_cast<std::int64_t>(static_cast<std::make_signed_t<T>>(a));
+    return static_cast<T>(as_signed >> (shift_in_range(b) ? static_cast<int>(b) : static_cast<int>(8 * sizeof(T) - 1)));
   });
 }
 
@@ -132,14 +154,34 @@ bool holds(Comparison comparison, T a, T b) {
   return a >= b;
 }
 
+bool is_total(const Attributes& attributes) { return attributes.find("total_order") && attributes.flag("total_order"); }
+
+/// Place of a float in the total order.
+template <class T>
+std::int64_t total_place(T value) {
+  using Bits = std::conditional_t<sizeof(T) == 2, std::uint16_t, std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
+  const Bits bits = std::bit_cast<Bits>(value);
+  constexpr Bits sign = Bits{1} << (8 * sizeof(T) - 1);
+  const auto magnitude = static_cast<std::int64_t>(bits & ~sign);
+  return bits & sign ? -1 - magnitude : magnitude;
+}
+
 std::vector<Array> evaluate_compare(const EvaluateContext& context) {
+  const bool total = is_total(context.attributes);
   const Comparison comparison = *comparison_from_name(context.attributes.text("direction"));
   Array result(DType::boolean, context.result_shapes[0]);
   const auto out = result.mutable_data<bool>();
   visit_dtype(context.operands[0].dtype(), [&]<class T>(T) {
     const auto a = context.operands[0].data<T>();
     const auto b = context.operands[1].data<T>();
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = holds(comparison, static_cast<Compute<T>>(a[i]), static_cast<Compute<T>>(b[i]));
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      if constexpr (std::is_floating_point_v<Compute<T>>)
+        if (total) {
+          out[i] = holds(comparison, total_place(a[i]), total_place(b[i]));
+          continue;
+        }
+      out[i] = holds(comparison, static_cast<Compute<T>>(a[i]), static_cast<Compute<T>>(b[i]));
+    }
   });
   return {result};
 }
@@ -160,7 +202,7 @@ std::vector<Array> evaluate_select(const EvaluateContext& context) {
 std::vector<Array> evaluate_clamp(const EvaluateContext& context) {
   const bool one_low = context.operands[0].shape().rank() == 0, one_high = context.operands[2].shape().rank() == 0;
   Array result(context.result_dtypes[0], context.result_shapes[0]);
-  visit_allowed<numbers>(context.result_dtypes[0], [&]<class T>(T) {
+  visit_dtype(context.result_dtypes[0], [&]<class T>(T) {
     using C = Compute<T>;
     const auto low = context.operands[0].data<T>();
     const auto x = context.operands[1].data<T>();
@@ -302,8 +344,24 @@ void gradient_clamp(GradientContext& c) {
 
 // ---- lowering
 
+/// The float's bits as a signed integer that is ordered as the total order is.
+ScalarId total_order_key(ScalarBuilder& b, ScalarId x) {
+  const std::size_t size = size_of(b.dtype_of(x));
+  const DType bits = size == 2 ? DType::i16 : size == 4 ? DType::i32 : DType::i64;
+  const ScalarId key = b.apply(LoopOp::bitcast, bits, {x});
+  const ScalarId places = b.constant(Literal::of_bits(bits, static_cast<std::int64_t>(8 * size - 1)));
+  const ScalarId lower = b.constant(Literal::of_bits(bits, static_cast<std::int64_t>((std::uint64_t{1} << (8 * size - 1)) - 1)));
+  const ScalarId signs = b.apply(LoopOp::shift_right_arithmetic, bits, {key, places});
+  return b.apply(LoopOp::xor_, bits, {key, b.apply(LoopOp::and_, bits, {signs, lower})});
+}
+
 ScalarId element_compare(ScalarBuilder& b, const Node& node, std::size_t, std::span<const Dim> index) {
-  return b.compare(*comparison_from_name(node.attributes.text("direction")), b.operand(0, index), b.operand(1, index));
+  ScalarId first = b.operand(0, index), second = b.operand(1, index);
+  if (is_total(node.attributes) && is_floating(b.operand_type(0).dtype)) {
+    first = total_order_key(b, first);
+    second = total_order_key(b, second);
+  }
+  return b.compare(*comparison_from_name(node.attributes.text("direction")), first, second);
 }
 
 /// Operand i, which may be a scalar.
@@ -318,8 +376,8 @@ ScalarId element_select(ScalarBuilder& b, const Node&, std::size_t, std::span<co
 
 ScalarId element_clamp(ScalarBuilder& b, const Node&, std::size_t, std::span<const Dim> index) {
   const DType dtype = b.result_type().dtype;
-  const ScalarId raised = b.apply(LoopOp::maximum, dtype, {b.operand(1, index), operand_or_scalar(b, 0, index)});
-  return b.apply(LoopOp::minimum, dtype, {raised, operand_or_scalar(b, 2, index)});
+  const ScalarId raised = b.apply(loop_op_on(LoopOp::maximum, dtype), dtype, {b.operand(1, index), operand_or_scalar(b, 0, index)});
+  return b.apply(loop_op_on(LoopOp::minimum, dtype), dtype, {raised, operand_or_scalar(b, 2, index)});
 }
 
 // ---- samples
@@ -359,7 +417,13 @@ std::vector<Sample> samples_compare(Op) {
   for (const std::string_view direction : {"eq", "ne", "lt", "le", "gt", "ge"})
     for (Sample sample : binary_samples(-2, 2, special_values())) {
       sample.attributes = {{"direction", std::string(direction)}};
-      all.push_back(std::move(sample));
+      all.push_back(sample);
+      if (sample.kind != SampleClass::special_values) continue;
+      std::vector<double> ordered = special_values();
+      ordered.push_back(std::copysign(ordered[0], -1.0));  // -NaN
+      Sample total = binary_samples(-2, 2, ordered).back();
+      total.attributes = {{"direction", std::string(direction)}, {"total_order", true}};
+      all.push_back(std::move(total));
     }
   return all;
 }
@@ -417,17 +481,17 @@ std::vector<Sample> samples_clamp(Op) {
 }
 
 constexpr double function_tolerance = 4;  ///< as in unary.cpp
-constexpr AttributeSpec compare_attributes[] = {{"direction", AttributeKind::text, "eq, ne, lt, le, gt or ge"}};
+constexpr AttributeSpec compare_attributes[] = {{"direction", AttributeKind::text, "eq, ne, lt, le, gt or ge"},
+                                                {"total_order", AttributeKind::flag, "floats in IEEE 754's total order", false}};
 constexpr std::string_view no_floats = "its operands are not floating tensors";
 }  // namespace
 
 template <>
 constinit const OpInfo OpEntry<Op::add>::info = {
     .name = "add",
-    .doc = "a + b. Integers wrap.",
+    .doc = "a + b. Integers wrap; bool: a or b.",
     .min_operands = 2,
     .max_operands = 2,
-    .dtypes = numbers,
     .infer = infer_same,
     .evaluate = evaluate_add,
     .gradient = gradient_add,
@@ -457,10 +521,9 @@ constinit const OpInfo OpEntry<Op::subtract>::info = {
 template <>
 constinit const OpInfo OpEntry<Op::multiply>::info = {
     .name = "multiply",
-    .doc = "a * b. Integers wrap.",
+    .doc = "a * b. Integers wrap; bool: a and b.",
     .min_operands = 2,
     .max_operands = 2,
-    .dtypes = numbers,
     .infer = infer_same,
     .evaluate = evaluate_multiply,
     .gradient = gradient_multiply,
@@ -506,10 +569,10 @@ constinit const OpInfo OpEntry<Op::remainder>::info = {
 template <>
 constinit const OpInfo OpEntry<Op::power>::info = {
     .name = "power",
-    .doc = "a^b as C's pow.",
+    .doc = "a^b as C's pow. Integers wrap, and a negative power is 1 / a^-b truncated towards 0; negative powers of 0 are 0.",
     .min_operands = 2,
     .max_operands = 2,
-    .dtypes = floats,
+    .dtypes = numbers,
     .infer = infer_same,
     .evaluate = evaluate_power,
     .gradient = gradient_power,
@@ -541,11 +604,10 @@ template <>
 constinit const OpInfo OpEntry<Op::maximum>::info = {
     .name = "maximum",
     .doc =
-        "a is NaN ? a : (a > b ? a : b): NaN of either operand comes through, and of two equal zeros the second. At ties the gradient goes "
-        "to a.",
+        "a is NaN ? a : (a > b ? a : b): NaN of either operand comes through, and of two equal zeros the second. Bool: a or b. At ties the "
+        "gradient goes to a.",
     .min_operands = 2,
     .max_operands = 2,
-    .dtypes = numbers,
     .infer = infer_same,
     .evaluate = evaluate_maximum,
     .gradient = gradient_maximum,
@@ -559,11 +621,11 @@ template <>
 constinit const OpInfo OpEntry<Op::minimum>::info = {
     .name = "minimum",
     .doc =
-        "a is NaN ? a : (a < b ? a : b): NaN of either operand comes through, and of two equal zeros the second. At ties the gradient goes "
-        "to a.",
+        "a is NaN ? a : (a < b ? a : b): NaN of either operand comes through, and of two equal zeros the second. Bool: a and b. At ties "
+        "the "
+        "gradient goes to a.",
     .min_operands = 2,
     .max_operands = 2,
-    .dtypes = numbers,
     .infer = infer_same,
     .evaluate = evaluate_minimum,
     .gradient = gradient_minimum,
@@ -643,10 +705,10 @@ constinit const OpInfo OpEntry<Op::shift_left>::info = {
 template <>
 constinit const OpInfo OpEntry<Op::shift_right_arithmetic>::info = {
     .name = "shift_right_arithmetic",
-    .doc = "a shifted by b bits, filled with its sign; b counts as the number of bits less 1 when it is negative or above that.",
+    .doc = "a shifted by b bits, filled with its highest bit; b counts as the number of bits less 1 when it is negative or above that.",
     .min_operands = 2,
     .max_operands = 2,
-    .dtypes = signed_integers,
+    .dtypes = integers,
     .infer = infer_same,
     .evaluate = evaluate_shift_right_arithmetic,
     .no_gradient = integer_result,
@@ -675,7 +737,10 @@ constinit const OpInfo OpEntry<Op::shift_right_logical>::info = {
 template <>
 constinit const OpInfo OpEntry<Op::compare>::info = {
     .name = "compare",
-    .doc = "Whether a `direction` b. All comparisons with NaN but ne are false; -0 equals 0; false is below true.",
+    .doc =
+        "Whether a `direction` b. All comparisons with NaN but ne are false; -0 equals 0; false is below true. In total order -NaN is "
+        "below all "
+        "other floats, NaN above them, -0 below 0, and only equal bits are equal.",
     .min_operands = 2,
     .max_operands = 2,
     .attributes = compare_attributes,
@@ -712,7 +777,6 @@ constinit const OpInfo OpEntry<Op::clamp>::info = {
         "At a bound the gradient goes to x.",
     .min_operands = 3,
     .max_operands = 3,
-    .dtypes = numbers,
     .infer = infer_clamp,
     .evaluate = evaluate_clamp,
     .gradient = gradient_clamp,

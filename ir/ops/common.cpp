@@ -64,6 +64,16 @@ void require_same_dtype(const InferContext& context, std::size_t i, std::size_t 
        fmt::format("convert one of them: convert(x, {})", name_of(std::max(a.dtype, b.dtype))));
 }
 
+void require_accumulator(const InferContext& context, DType operands, DType result) {
+  const auto is_integer = [](DType dtype) { return !is_floating(dtype) && dtype != DType::boolean; };
+  const bool alike = is_floating(operands) ? is_floating(result) : is_integer(result);
+  if (operands == result || (alike && size_of(result) >= size_of(operands) && !(is_floating(result) && size_of(result) == size_of(operands))))
+    return;
+  fail(context, ErrorCode::dtype_mismatch, fmt::format("{} operands cannot be summed up in {}", name_of(operands), name_of(result)),
+       is_floating(operands) ? "floats are summed up in a wider float, or in their own dtype"
+                             : "integers are summed up in an integer dtype of at least as many bits");
+}
+
 void require_same_shape(const InferContext& context, std::size_t i, std::size_t j) {
   const Type& a = tensor(context, i);
   const Type& b = tensor(context, j);
@@ -163,10 +173,17 @@ std::string list_text(std::span<const std::int64_t> values) { return fmt::format
 
 void gradient_zero(GradientContext&) {}
 
+LoopOp loop_op_on(LoopOp op, DType dtype) {
+  if (dtype != DType::boolean) return op;
+  if (op == LoopOp::add || op == LoopOp::maximum) return LoopOp::or_;
+  return op == LoopOp::multiply || op == LoopOp::minimum ? LoopOp::and_ : op;
+}
+
 ScalarId element_loop_op(ScalarBuilder& builder, const Node& node, std::size_t, std::span<const Dim> index) {
   std::vector<ScalarId> operands;
   for (std::size_t i = 0; i < node.operands.size(); ++i) operands.push_back(builder.operand(i, index));
-  return builder.apply(info(node.op).loop_op, builder.result_type().dtype, operands);
+  const DType dtype = builder.result_type().dtype;
+  return builder.apply(loop_op_on(info(node.op).loop_op, dtype), dtype, operands);
 }
 
 }  // namespace ops

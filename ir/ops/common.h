@@ -24,6 +24,8 @@ void require_equal(const InferContext& context, const Dim& a, const Dim& b, cons
 void require_less_equal(const InferContext& context, const Dim& a, const Dim& b, const std::string& what);
 /// Operands i and j have one dtype; the hint names convert().
 void require_same_dtype(const InferContext& context, std::size_t i, std::size_t j);
+/// A contraction of `operands` may sum up and return `result`: floats in a float, integers in an integer, none of them narrower.
+void require_accumulator(const InferContext& context, DType operands, DType result);
 /// Operands i and j have equal dims.
 void require_same_shape(const InferContext& context, std::size_t i, std::size_t j);
 /// `axis` is one of 0 .. rank - 1; `what` names the attribute.
@@ -67,6 +69,8 @@ inline constexpr std::string_view integer_result = "its result is an integer";
 
 // ---- lowering
 
+/// What `op` is on values of `dtype`: on bool, add and maximum are or_, multiply and minimum and_.
+LoopOp loop_op_on(LoopOp op, DType dtype);
 /// Elementwise ops: the entry's loop_op of the operands at the result's index.
 ScalarId element_loop_op(ScalarBuilder& builder, const Node& node, std::size_t result, std::span<const Dim> index);
 

@@ -34,16 +34,16 @@ std::vector<Array> evaluate_negate(const EvaluateContext& context) {
 }
 
 std::vector<Array> evaluate_abs(const EvaluateContext& context) {
-  return map_unary < signed_integers | floats > (context, []<class T>(T x) {
-                                         if constexpr (std::is_floating_point_v<T>)
-                                           return std::fabs(x);
-                                         else
-                                           return x < 0 ? wrapping_subtract(T{0}, x) : x;
-                                       });
+  return map_unary<numbers>(context, []<class T>(T x) {
+    if constexpr (std::is_floating_point_v<T>)
+      return std::fabs(x);
+    else
+      return x < 0 ? wrapping_subtract(T{0}, x) : x;
+  });
 }
 
 std::vector<Array> evaluate_sign(const EvaluateContext& context) {
-  return map_unary < signed_integers | floats > (context, []<class T>(T x) { return x > 0 ? T{1} : x < 0 ? T{-1} : x; });
+  return map_unary<numbers>(context, []<class T>(T x) { return x > 0 ? T{1} : x < 0 ? static_cast<T>(-1) : x; });
 }
 
 std::vector<Array> evaluate_floor(const EvaluateContext& context) {
@@ -189,7 +189,10 @@ void gradient_convert(GradientContext& c) {
 ScalarId element_sign(ScalarBuilder& b, const Node&, std::size_t, std::span<const Dim> index) {
   const DType dtype = b.result_type().dtype;
   const ScalarId x = b.operand(0, index), zero = b.constant(Literal::of(dtype, 0));
-  const ScalarId negative = b.apply(LoopOp::select, dtype, {b.compare(Comparison::lt, x, zero), b.constant(Literal::of(dtype, -1)), x});
+  const ScalarId negative =
+      is_unsigned_integer(dtype)
+          ? x
+          : b.apply(LoopOp::select, dtype, {b.compare(Comparison::lt, x, zero), b.constant(Literal::of(dtype, -1)), x});
   return b.apply(LoopOp::select, dtype, {b.compare(Comparison::gt, x, zero), b.constant(Literal::of(dtype, 1)), negative});
 }
 
@@ -269,7 +272,7 @@ constinit const OpInfo OpEntry<Op::abs>::info = {
     .doc = "|x|. |MIN| of an integer is MIN; floats: the sign bit is cleared. The gradient at 0 is 0.",
     .min_operands = 1,
     .max_operands = 1,
-    .dtypes = signed_integers | floats,
+    .dtypes = numbers,
     .infer = infer_same,
     .evaluate = evaluate_abs,
     .gradient = gradient_abs,
@@ -285,7 +288,7 @@ constinit const OpInfo OpEntry<Op::sign>::info = {
     .doc = "1 for x > 0, -1 for x < 0, else x itself: zeros keep their sign, NaN stays.",
     .min_operands = 1,
     .max_operands = 1,
-    .dtypes = signed_integers | floats,
+    .dtypes = numbers,
     .infer = infer_same,
     .evaluate = evaluate_sign,
     .gradient = gradient_zero,
@@ -596,7 +599,7 @@ constinit const OpInfo OpEntry<Op::convert>::info = {
     .name = "convert",
     .doc =
         "x in another dtype. Float to integer truncates and saturates, NaN becomes 0; integer to integer wraps; to a float rounds to "
-        "nearest, ties to even (f16 and bf16 by way of f32); to bool: x != 0.",
+        "nearest, ties to even; to bool: x != 0.",
     .min_operands = 1,
     .max_operands = 1,
     .attributes = convert_attributes,
