@@ -113,7 +113,8 @@ TEST(Modules, Losses) {
 TEST(Modules, DropoutScalesWhatItKeeps) {
   Graph graph;
   const Tensor x = graph.ones(f32, {10000});
-  const Tensor y = nn::Dropout(0.25)(x);
+  EXPECT_EQ(nn::Dropout(0.25)(x).location().line, x.location().line) << "evaluation passes x on";
+  const Tensor y = nn::Dropout(0.25)(x, {.training = true});
   Session session(graph, test::options());
   const Array out = session.run(y);
   int kept = 0;
