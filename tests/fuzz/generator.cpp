@@ -105,6 +105,7 @@ class Region {
   std::vector<Item>& pool() { return pool_; }
 
   void grow(int nodes) {
+    if (pool_.empty()) add(fresh({DType::f32, Type::Kind::tensor, {3}}, -2, 2));
     const std::size_t until = pool_.size() + static_cast<std::size_t>(nodes);
     for (int tries = 0; pool_.size() < until && tries < 8 * nodes; ++tries) step();
   }
@@ -137,23 +138,20 @@ class Region {
     if (depth_ == 0 && world_.random.chance(80)) {
       const ValueId value = builder_.graph().add_parameter(type, fmt::format("x{}", world_.made.inputs.size()));
       world_.made.inputs.push_back(example);
-      return {value, example, true};
+      return side_[value] = {value, example, true};
     }
-    if (is_static(type.dims) && example.size() <= 64) return {builder_.constant(example), example, true};
+    if (is_static(type.dims) && example.size() <= 64) {
+      const ValueId value = builder_.constant(example);
+      return side_[value] = {value, example, true};
+    }
     const double number =
         type.dtype == DType::boolean ? world_.random.pick(2) : std::round(4 * (low + world_.random.unit() * (high - low))) / 4;
     return known(builder_.splat(number, type), {});
   }
 
-  /// Adds a value with its example, unless it is too large, or too sick to go on with.
-  std::optional<Item> keep(ValueId value, std::vector<Item> operands) {
-    Item item = known(value, operands);
-    if (item.value == none) return std::nullopt;
-    pool_.push_back(item);
-    return item;
+  void add(Item item) {
+    if (item.value != none) pool_.push_back(std::move(item));
   }
-
-  void add(Item item) { pool_.push_back(std::move(item)); }
 
   std::size_t recent(const std::vector<std::size_t>& list) {
     const int n = static_cast<int>(list.size());
@@ -525,9 +523,7 @@ void Region::shaped_node() {
 
 // ---- control flow. A body's parameters stand for its node's operands, and have their examples.
 
-Region enter(World& world, const std::string& name, int depth, const std::vector<Item>& arguments, const Builder& outside,
-             const Graph& from) {
-  (void)outside;
+Region enter(World& world, const std::string& name, int depth, const std::vector<Item>& arguments, const Graph& from) {
   const GraphId id = world.made.module.add_graph(name);
   Region region(world, id, depth);
   for (const Item& item : arguments) {
@@ -552,8 +548,8 @@ void Region::grow_cond() {
   std::vector<Item> captured;
   for (int i = 0, n = 1 + random.pick(4); i < n && !pool_.empty(); ++i) captured.push_back(any());
   const Graph& graph = builder_.graph();
-  Region then_region = enter(world_, "then", depth_ + 1, captured, builder_, graph);
-  Region else_region = enter(world_, "else", depth_ + 1, captured, builder_, graph);
+  Region then_region = enter(world_, "then", depth_ + 1, captured, graph);
+  Region else_region = enter(world_, "else", depth_ + 1, captured, graph);
   then_region.grow(3 + random.pick(5));
   else_region.grow(2 + random.pick(4));
   if (then_region.pool().empty()) return;
@@ -597,10 +593,10 @@ void Region::grow_while() {
   arguments.push_back(trips);
   for (int i = 0; i < captured && !pool_.empty(); ++i) arguments.push_back(any());
   const Graph& graph = builder_.graph();
-  Region condition = enter(world_, "condition", depth_ + 1, arguments, builder_, graph);
+  Region condition = enter(world_, "condition", depth_ + 1, arguments, graph);
   Builder& c = condition.builder();
   c.graph().results = {c.compare(Comparison::lt, c.graph().parameters[0], c.graph().parameters[state])};
-  Region body = enter(world_, "body", depth_ + 1, arguments, builder_, graph);
+  Region body = enter(world_, "body", depth_ + 1, arguments, graph);
   // Values change from one iteration to the next: nothing of the carried state counts as exact unless all of it stays so.
   for (std::size_t i = 1; i < state; ++i)
     if (is_floating(body.builder().type(body.pool()[i].value).dtype)) body.pool()[i].exact = false;
@@ -691,7 +687,7 @@ void Region::grow_call() {
   Random& random = world_.random;
   std::vector<Item> arguments;
   for (int i = 0, n = 1 + random.pick(3); i < n && !pool_.empty(); ++i) arguments.push_back(any());
-  Region body = enter(world_, "function", depth_ + 1, arguments, builder_, builder_.graph());
+  Region body = enter(world_, "function", depth_ + 1, arguments, builder_.graph());
   body.grow(2 + random.pick(5));
   if (body.pool().empty()) return;
   std::vector<ValueId> results;
@@ -757,9 +753,9 @@ Recipe recipe_of(std::uint64_t seed) {
   Recipe recipe;
   recipe.seed = seed;
   recipe.nodes = 14 + random.pick(22);
-  recipe.symbolic = random.chance(33);
-  recipe.control = random.chance(27);
-  recipe.gradients = random.chance(27);
+  recipe.symbolic = random.chance(45);
+  recipe.control = random.chance(40);
+  recipe.gradients = random.chance(35);
   return recipe;
 }
 

@@ -26,7 +26,8 @@ struct Recipe {
   int nodes = 24;  ///< of the main graph, roughly
   bool symbolic = false, control = false, gradients = false;
 };
-/// The recipe of a seed: 30 % symbolic, 25 % with control flow, 25 % with gradients.
+/// The recipe of a seed: the chances are such that over 30 % of all graphs end up symbolic, over 20 % with control flow, over 20 % with
+/// gradients.
 Recipe recipe_of(std::uint64_t seed);
 
 struct Case {

@@ -491,8 +491,11 @@ std::string describe(const Case& c) {
   text << print(c.module);
   if (c.recipe.symbolic) text << "// n = " << c.extent << "\n";
   const Graph& graph = c.module.main_graph();
+  std::set<ValueId> used(graph.results.begin(), graph.results.end());
+  for (NodeId id = 0; id < graph.node_count(); ++id) used.insert(graph.node(id).operands.begin(), graph.node(id).operands.end());
   for (std::size_t i = 0; i < c.inputs.size(); ++i)
-    if (i < graph.parameters.size()) text << "// %" << graph.value_name(graph.parameters[i]) << " = " << c.inputs[i] << "\n";
+    if (i < graph.parameters.size() && used.contains(graph.parameters[i]))
+      text << "// %" << graph.value_name(graph.parameters[i]) << " = " << c.inputs[i] << "\n";
   return text.str();
 }
 
