@@ -216,7 +216,12 @@ std::vector<Sample> samples_cumulative(Op) {
         Attributes attributes{{"combiner", combiner}, {"dimension", dimension}};
         if (reverse) attributes = attributes.with("reverse", true);
         if (exclusive) attributes = attributes.with("exclusive", true);
-        all.push_back({.kind = kind, .operands = {sample_type(std::move(dims))}, .attributes = std::move(attributes)});
+        // An exclusive extremum starts with an infinity, which no difference quotient survives.
+        const bool infinite = exclusive && combiners[k].op != LoopOp::add && combiners[k].op != LoopOp::multiply;
+        all.push_back({.kind = kind,
+                       .operands = {sample_type(std::move(dims))},
+                       .attributes = std::move(attributes),
+                       .differentiable = !infinite});
       });
     }
     const std::vector<double> special = special_values();

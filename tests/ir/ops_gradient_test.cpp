@@ -187,6 +187,35 @@ TEST(GradientConvention, TiesOfAReductionShareEvenly) {
   EXPECT_EQ(difference(g[0], vector({0, 0.5, 0.5, 0}), 0), "");
 }
 
+Attributes fold_along_0(const char* combiner) { return {{"combiner", std::string(combiner)}, {"dimension", std::int64_t{0}}}; }
+
+TEST(GradientConvention, RunningExtremaGoToTheLastThatAttains) {
+  const Array x = vector({1, 3, 3, 2, 4});
+  EXPECT_EQ(difference(gradients_of(Op::cumulative, {x}, fold_along_0("maximum"))[0], vector({1, 1, 2, 0, 1}), 0), "");
+  EXPECT_EQ(difference(gradients_of(Op::cumulative, {x}, fold_along_0("minimum"))[0], vector({5, 0, 0, 0, 0}), 0), "");
+  EXPECT_EQ(difference(gradients_of(Op::cumulative, {x}, fold_along_0("maximum").with("exclusive", true))[0], vector({1, 1, 2, 0, 0}), 0), "");
+  EXPECT_EQ(difference(gradients_of(Op::cumulative, {x}, fold_along_0("maximum").with("exclusive", true).with("reverse", true))[0],
+                       vector({0, 0, 0, 0, 4}), 0),
+            "");
+}
+
+TEST(GradientConvention, RunningProductsWithZeros) {
+  // (a, ab, abc, abcd) at b = 0.
+  EXPECT_EQ(difference(gradients_of(Op::cumulative, {vector({2, 0, 3, 5})}, fold_along_0("multiply"))[0], vector({1, 38, 0, 0}), 0), "");
+}
+
+TEST(GradientConvention, TiesInAWindowGoToTheFirst) {
+  const auto g = gradients_of(Op::reduce_window, {vector({2, 2, 1, 1, 2})},
+                              {{"combiner", std::string("maximum")}, {"window", std::vector<std::int64_t>{2}}});
+  EXPECT_EQ(difference(g[0], vector({1, 1, 1, 0, 1}), 0), "");
+}
+
+TEST(GradientConvention, ProductsOfWindowsWithZeros) {
+  const auto g = gradients_of(Op::reduce_window, {vector({2, 0, 0, 3, 5})},
+                              {{"combiner", std::string("multiply")}, {"window", std::vector<std::int64_t>{2}}});
+  EXPECT_EQ(difference(g[0], vector({0, 2, 3, 5, 3}), 0), "");
+}
+
 TEST(GradientConvention, ClampPassesAtItsBounds) {
   const auto g = gradients_of(Op::clamp, {Array(-1.0), vector({-2, -1, 0, 1, 2}), Array(1.0)});
   EXPECT_EQ(difference(g[1], vector({0, 1, 1, 1, 0}), 0), "");
