@@ -146,6 +146,12 @@ class Check {
 
 }  // namespace
 
+std::optional<ir::BufferId> updated_parameter(const ir::Kernel& kernel) {
+  for (ir::BufferId b = 0; b < kernel.buffers.size(); ++b)
+    if (kernel.buffers[b].role == ir::Buffer::Role::inout) return b;
+  return std::nullopt;
+}
+
 bool may_overwrite(const ir::Kernel& kernel, ir::BufferId parameter, ir::BufferId result) {
   const ir::Buffer &p = kernel.buffers[parameter], &r = kernel.buffers[result];
   if (p.dtype != r.dtype || p.strides != r.strides || p.extents != r.extents) return false;

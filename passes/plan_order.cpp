@@ -18,7 +18,7 @@ using ir::ValueId;
 
 bool is_alias(Op op) { return op == Op::reshape || op == Op::stop_gradient || op == Op::assign; }
 
-bool writes_results(Op op) { return op == Op::kernel || op == Op::custom_call; }
+bool writes_results(Op op) { return op == Op::kernel || op == Op::custom_call || op == Op::while_loop; }
 
 ValueId root_of(const Graph& graph, ValueId v) {
   while (is_alias(graph.definition(v).op)) v = graph.definition(v).operands[0];
@@ -93,8 +93,14 @@ class MainPlanner {
     for (std::size_t k = 0; k < node.operands.size(); ++k) {
       const auto found = variable_of_.find(root_of(graph_, node.operands[k]));
       if (found == variable_of_.end() || found->second != variable) continue;
+      const ir::Kernel& loops = kernel_(node.attributes.graph("body"));
+      const auto parameter = static_cast<ir::BufferId>(k);
+      if (const auto updated = updated_parameter(loops)) {
+        if (*updated != parameter) return true;  // what the result starts as is put into the variable first
+        continue;
+      }
       const auto result = static_cast<ir::BufferId>(node.operands.size() + graph_.result_index(value));
-      if (!may_overwrite(kernel_(node.attributes.graph("body")), static_cast<ir::BufferId>(k), result)) return true;
+      if (!may_overwrite(loops, parameter, result)) return true;
     }
     return false;
   }

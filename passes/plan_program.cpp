@@ -7,7 +7,10 @@
 // goes to its shadow, and a commit at the very end swaps the two.
 //
 // In place. A tail kernel may write into the variable that it reads when its loops load each element only before they store it
-// (passes/plan_in_place.cpp).
+// (passes/plan_in_place.cpp). An update kernel changes the buffer of the value that its result starts as: that buffer itself where the value
+// is read here for the last time and lies in memory of its own (the arena, a loop's carried buffer, a variable in the tail), else a copy
+// made just before. So a loop that carries a buffer and changes a slice of it in each step costs no more than the slices. Every value's
+// readers are counted down as the statements are made; a value whose count is 0 is dead.
 //
 // Values that no tail kernel makes (a feed, another variable, a value with other users) are written or copied to the shadow before the
 // tail.
@@ -196,6 +199,28 @@ class Planner {
       else
         shadow_copies_.push_back({target, root});
     }
+    start_in_place(main);
+  }
+
+  /// What a result in an output or shadow starts as (of a loop: its initial value; of an update: its first operand) is made there too, when
+  /// nobody else reads it.
+  void start_in_place(const Graph& main) {
+    const std::vector<std::uint32_t> readers = count_readers(main);
+    const auto start = [&](ValueId result, ValueId from) {
+      const std::uint32_t place = place_[result];
+      if (place == unset || (program_.buffers[place].storage != Storage::output && program_.buffers[place].storage != Storage::shadow)) return;
+      const ValueId root = root_of(main, from);
+      if (writes_results(main.definition(root).op) && place_[root] == unset && readers[root] == 1) place_[root] = place;
+    };
+    for (NodeId i = static_cast<NodeId>(main.node_count()); i-- > 0;) {
+      const Node& node = main.node(i);
+      if (node.op == Op::while_loop)
+        for (std::uint32_t k = 0; k < node.result_count; ++k)
+          if (!is_tape(main, node.first_result + k)) start(node.first_result + k, node.operands[k]);
+      if (node.op == Op::kernel)
+        if (const auto updated = updated_parameter(lowered(node.attributes.graph("body"))))
+          start(node.first_result, node.operands[*updated]);
+    }
   }
 
   std::uint32_t variable_index(const Node& node) const { return program_variable_[*module_.find_variable(node.attributes.text("name"))]; }
@@ -210,6 +235,10 @@ class Planner {
     std::size_t next = 0;
     std::vector<Statement> statements;
     bool polls = true;
+    std::vector<std::uint32_t> readers;          ///< root value -> operands and results that are still to read it
+    std::size_t owned = 0;                       ///< how many of the region's parameters lie in memory that is the region's own
+    std::map<ValueId, std::uint32_t> wanted_in;  ///< next values of a loop body: the carried buffer that each should be made in
+    std::map<std::uint32_t, ValueId> lies_in;    ///< carried buffer -> the value that was put there last
     // What the parent does with the region when it is done.
     enum class Part : std::uint8_t { main, condition, body, then_branch, else_branch, call } part = Part::main;
     NodeId owner = ir::none;  ///< node of the parent frame
@@ -227,6 +256,7 @@ class Planner {
     frame.graph = module_.main;
     frame.place = std::move(place_);
     frame.order = plan.order;
+    frame.readers = count_readers(main);
     frames_.push_back(std::move(frame));
     while (true) {
       Frame& top = frames_.back();
@@ -275,6 +305,8 @@ class Planner {
     Frame& frame = frames_.back();
     const Graph& graph = graph_of(frame);
     const Node& node = graph.node(i);
+    if (reads_operands(node.op))
+      for (ValueId v : node.operands) --frame.readers[root_of(graph, v)];
     switch (node.op) {
       case Op::parameter:
       case Op::variable: return;
@@ -349,12 +381,71 @@ class Planner {
     const std::uint32_t index = kernel_of(node.attributes.graph("body"));
     const ir::Kernel& kernel = program_.kernels[index];
     if (frame.polls && !frame.statements.empty()) frame.statements.push_back({StatementKind::poll, 0, {}, {}});
-    Statement call{StatementKind::call, index, buffers_of(frame, graph, node), {}};
+    Statement call{StatementKind::call, index, {}, {}};
+    if (const auto updated = updated_parameter(kernel)) {
+      for (ValueId v : node.operands) call.buffers.push_back(at(frame, v));
+      call.buffers[*updated] = place_update(frame, graph, node, *updated);
+    } else {
+      place_next(frame, graph, node, kernel);
+      call.buffers = buffers_of(frame, graph, node);
+    }
     for (std::size_t k = call.buffers.size(); k < kernel.buffers.size(); ++k) {
       const ir::Buffer& scratch = kernel.buffers[k];
       call.buffers.push_back(buffer(scratch.name, scratch.dtype, scratch.extents, Storage::arena));
     }
     frame.statements.push_back(std::move(call));
+  }
+
+  // ---- in place ----------------------------------------------------------------------------------------------------------
+
+  static bool reads_operands(Op op) { return !is_alias(op) || op == Op::assign; }
+
+  static std::vector<std::uint32_t> count_readers(const Graph& graph) {
+    std::vector<std::uint32_t> readers(graph.value_count(), 0);
+    for (NodeId i = 0; i < graph.node_count(); ++i)
+      if (reads_operands(graph.node(i).op))
+        for (ValueId v : graph.node(i).operands) ++readers[root_of(graph, v)];
+    for (ValueId v : graph.results) ++readers[root_of(graph, v)];
+    return readers;
+  }
+
+  /// Is the node that is being emitted the last reader of its operand `v`, by this one operand, and may the operand's memory be written?
+  bool ends_here(const Frame& frame, const Node& node, ValueId v) const {
+    const Graph& graph = graph_of(frame);
+    const ValueId root = root_of(graph, v);
+    if (frame.readers[root] != 0) return false;
+    if (std::ranges::count_if(node.operands, [&](ValueId other) { return root_of(graph, other) == root; }) != 1) return false;
+    const auto parameter = std::ranges::find(graph.parameters, root);
+    if (parameter != graph.parameters.end() && static_cast<std::size_t>(parameter - graph.parameters.begin()) >= frame.owned) return false;
+    return program_.buffers[frame.place[root]].storage == Storage::arena;
+  }
+
+  /// Where the result of an update kernel goes; what it starts as is there when this returns.
+  std::uint32_t place_update(Frame& frame, const Graph& graph, const Node& node, std::uint32_t updated) {
+    const std::uint32_t start = at(frame, node.operands[updated]);
+    std::uint32_t& place = frame.place[node.first_result];
+    if (place == unset) place = ends_here(frame, node, node.operands[updated]) ? start : new_buffer(graph, node.first_result);
+    if (frame.lies_in.contains(place)) frame.lies_in[place] = node.first_result;
+    copy(frame, place, start);
+    return place;
+  }
+
+  /// Puts next values of a loop body straight into their carried buffers, where the kernel makes them after the last use of what is there,
+  /// or loads each element of that before it overwrites it.
+  void place_next(Frame& frame, const Graph& graph, const Node& node, const ir::Kernel& kernel) {
+    for (std::uint32_t r = 0; r < node.result_count; ++r) {
+      const ValueId next = node.first_result + r;
+      const auto wanted = frame.wanted_in.find(next);
+      if (wanted == frame.wanted_in.end() || frame.place[next] != unset) continue;
+      ValueId& old = frame.lies_in.at(wanted->second);
+      bool free = frame.readers[old] == 0;
+      for (std::size_t o = 0; free && o < node.operands.size(); ++o)
+        if (root_of(graph, node.operands[o]) == old)
+          free = may_overwrite(kernel, static_cast<ir::BufferId>(o), static_cast<ir::BufferId>(node.operands.size() + r));
+      if (!free) continue;
+      frame.place[next] = wanted->second;
+      old = next;
+    }
   }
 
   const ir::Kernel& lowered(GraphId body) {
@@ -386,6 +477,7 @@ class Planner {
     frame.place.assign(graph.value_count(), unset);
     for (std::size_t k = 0; k < arguments.size(); ++k) frame.place[graph.parameters[k]] = arguments[k];
     for (NodeId i = 0; i < graph.node_count(); ++i) frame.order.push_back(i);
+    frame.readers = count_readers(graph);
     frame.part = part;
     frame.owner = owner;
     frame.polls = polls;
@@ -393,23 +485,6 @@ class Planner {
   }
 
   static bool is_tape(const Graph& graph, ValueId v) { return graph.type(v).kind == Type::Kind::tape; }
-
-  /// Does the value lie in a buffer of the arena that was made for it, and does nothing but one operand of one node read it?
-  bool belongs_to_one_user(const Frame& frame, ValueId v) {
-    const Graph& graph = graph_of(frame);
-    const ValueId root = root_of(graph, v);
-    const Op maker = graph.definition(root).op;
-    if (maker == Op::parameter || program_.buffers[at(frame, v)].storage != Storage::arena) return false;
-    std::vector<std::uint32_t>& uses = uses_[frame.graph];
-    if (uses.empty()) {
-      uses.resize(graph.value_count());
-      for (NodeId n = 0; n < graph.node_count(); ++n)
-        if (!is_alias(graph.node(n).op) || graph.node(n).op == Op::assign)
-          for (ValueId operand : graph.node(n).operands) ++uses[root_of(graph, operand)];
-      for (ValueId result : graph.results) ++uses[root_of(graph, result)];
-    }
-    return uses[root] == 1;
-  }
 
   /// A call that is no more: its statements run where it stands.
   void begin_call(Frame& frame, const Graph& graph, NodeId i) {
@@ -446,12 +521,13 @@ class Planner {
       const std::uint32_t initial = at(frame, node.operands[k]);
       if (k >= carried || is_tape(graph, node.operands[k])) {
         arguments.push_back(initial);
-      } else if (belongs_to_one_user(frame, node.operands[k])) {
-        arguments.push_back(initial);
       } else {
         const auto result = node.first_result + static_cast<ValueId>(k);
-        arguments.push_back(new_buffer(graph, result));
-        copy(frame, arguments.back(), initial);
+        std::uint32_t place = frame.place[result];
+        if (place == unset) place = ends_here(frame, node, node.operands[k]) ? initial : new_buffer(graph, result);
+        if (frame.lies_in.contains(place)) frame.lies_in[place] = result;
+        arguments.push_back(place);
+        copy(frame, place, initial);
       }
       if (k < carried) {
         pending.carried.push_back(arguments.back());
@@ -499,30 +575,19 @@ class Planner {
     }
   }
 
-  /// A next value of the loop body on top goes straight into the carried buffer when a kernel makes it and nothing wants the old value
-  /// afterwards: no later node, no other next value, and the kernel itself at most where it is about to write.
+  /// Notes which carried buffer each next value of the loop body on top should be made in. Update kernels need no note: they change the
+  /// carried buffer itself where they can.
   void prepare_next(const std::vector<std::uint32_t>& carried) {
     Frame& frame = frames_.back();
     const Graph& graph = graph_of(frame);
-    std::map<ValueId, NodeId> last_reader;
-    for (NodeId i = 0; i < graph.node_count(); ++i)
-      if (!is_alias(graph.node(i).op))
-        for (ValueId v : graph.node(i).operands) last_reader[root_of(graph, v)] = i;
+    frame.owned = carried.size();
     std::map<ValueId, int> handed_on;
     for (ValueId v : graph.results) ++handed_on[root_of(graph, v)];
     for (std::size_t k = 0; k < carried.size(); ++k) {
-      const ValueId old = graph.parameters[k], next = root_of(graph, graph.results[k]);
-      const NodeId writer = graph.defining_node(next);
-      if (is_tape(graph, old) || graph.node(writer).op != Op::kernel || handed_on[next] != 1 || handed_on.contains(old)) continue;
-      if (const auto reader = last_reader.find(old); reader != last_reader.end() && reader->second > writer) continue;
-      const Node& node = graph.node(writer);
-      bool free = true;
-      for (std::size_t o = 0; o < node.operands.size(); ++o) {
-        if (root_of(graph, node.operands[o]) != old) continue;
-        const auto result = static_cast<ir::BufferId>(node.operands.size() + graph.result_index(next));
-        free &= may_overwrite(lowered(node.attributes.graph("body")), static_cast<ir::BufferId>(o), result);
-      }
-      if (free) frame.place[next] = carried[k];
+      if (is_tape(graph, graph.parameters[k])) continue;
+      frame.lies_in[carried[k]] = graph.parameters[k];
+      const ValueId next = root_of(graph, graph.results[k]);
+      if (graph.definition(next).op == Op::kernel && handed_on[next] == 1) frame.wanted_in[next] = carried[k];
     }
   }
 
@@ -611,7 +676,6 @@ class Planner {
   std::map<GraphId, ir::Kernel> lowered_;
   std::map<GraphId, std::uint32_t> kernel_of_graph_;
   std::map<std::string, std::uint32_t> kernel_of_text_;
-  std::map<GraphId, std::vector<std::uint32_t>> uses_;  // by graph: how often each root value is read
   std::vector<Frame> frames_;
   std::vector<Pending> pending_;
   std::vector<std::vector<std::uint32_t>> arguments_;
