@@ -4,8 +4,8 @@
 // running graph; a value is dropped after its last use, so a long chain needs no more memory than its widest point. A node with regions
 // starts a frame for one of them and waits; when the frame ends, its results become the node's, or go round the loop once more.
 //
-// Symbols are bound from the shapes of the inputs and mean the same in every graph of the run. Ops see concrete shapes only: dims in their
-// attributes are replaced by numbers before `evaluate` is called.
+// Symbols are bound from the shapes of the inputs, or by a shrink, and mean the same in every graph of the run. Ops see concrete shapes
+// only: dims in their attributes are replaced by numbers before `evaluate` is called.
 #include "ir/interpreter.h"
 
 #include <algorithm>
@@ -87,6 +87,9 @@ class Symbols {
         mismatch(type, input, name, where, fmt::format(", where {} is {}", to_string(dim), wanted));
     }
   }
+
+  /// A shrink gives its symbol a value; in a loop body, a new one in each iteration.
+  void produce(const std::string& symbol, std::int64_t value) { values_[symbol] = value; }
 
   std::int64_t value(const Dim& dim) const {
     if (dim.is_constant()) return dim.constant();
@@ -293,6 +296,7 @@ class Interpreter {
       case Op::dim_size: return finish(frame, Array(symbols_.value(node.attributes.dims("dims").at(0))));
       case Op::assign: return assign(frame, node);
       case Op::check: return check(frame, node);
+      case Op::shrink: return shrink(frame, node);
       case Op::call:
       case Op::kernel: return enter(node.attributes.graph("body"), operands(frame, node));
       case Op::composite: return enter(node.attributes.graph("decomposition"), operands(frame, node));
@@ -374,6 +378,15 @@ class Interpreter {
                   hint ? std::get<std::string>(*hint) : "");
     }
     finish(frame, std::vector<RuntimeValue>{});
+  }
+
+  void shrink(Frame& frame, const Node& node) {
+    const Array from = operand(frame, node, 0).tensor;
+    const std::int64_t count = std::clamp<std::int64_t>(operand(frame, node, 1).tensor.item<std::int64_t>(), 0, from.shape()[0]);
+    symbols_.produce(node.attributes.text("symbol"), count);
+    Array result(from.dtype(), symbols_.shape(graph_of(frame).type(node.first_result).dims));
+    if (result.bytes() > 0) std::memcpy(result.mutable_raw(), from.raw(), result.bytes());
+    finish(frame, std::move(result));
   }
 
   // ---- control

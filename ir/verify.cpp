@@ -18,6 +18,8 @@
 // 10. Tapes are linear: a tape is used at most once, as an operand or a result of its graph, and is not captured by a loop.
 // 11. The body of a `kernel` computes: it holds no state, effect, control flow, tape or kernel.
 // 12. Locations are those of the module.
+// 13. A produced symbol (ir/produced.h) is produced before every node that mentions it, in a type, in an attribute or in a graph that the
+//     node runs; once in a graph, and not where it has a value already. No result of a region mentions a symbol that is produced inside.
 #include "ir/verify.h"
 
 #include <algorithm>
@@ -26,6 +28,7 @@
 #include <fmt/format.h>
 
 #include "ir/op.h"
+#include "ir/produced.h"
 #include "ir/text.h"
 
 namespace kiln::ir {
@@ -52,6 +55,7 @@ class Verifier {
     graph_ = none;
     // After the graphs, whose results must exist.
     for (const Variable& variable : module_.variables) check_initializer(variable);
+    check_produced();
   }
 
  private:
@@ -238,10 +242,17 @@ class Verifier {
     if (!checked_bodies_.insert(id).second) return;
     const Graph& body = module_.graph(id);
     constexpr Op excluded[] = {Op::variable, Op::assign,     Op::gradients, Op::check,     Op::call,    Op::cond,
-                               Op::kernel,   Op::while_loop, Op::scan,      Op::tape_new,  Op::tape_push, Op::tape_pop, Op::custom_call};
+                               Op::kernel,   Op::while_loop, Op::scan,      Op::tape_new,  Op::tape_push, Op::tape_pop, Op::custom_call, Op::shrink};
     for (NodeId n = 0; n < body.node_count(); ++n)
       if (std::ranges::find(excluded, body.node(n).op) != std::end(excluded))
         fail(11, fmt::format("the kernel's body @{} holds a node of {}", body.name, info(body.node(n).op).name));
+  }
+
+  void check_produced() {
+    const ProducedSymbols symbols(module_);
+    std::optional<ProducedViolation> violation;
+    produced_uses(module_, symbols, &violation);
+    if (violation) throw Violation{13, violation->graph, violation->node, std::move(violation->message)};
   }
 
   bool location_exists(LocationId id) const { return id < module_.location_count(); }

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "ir/op.h"
+#include "ir/produced.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
 
@@ -26,7 +27,8 @@ std::uint32_t carried_count(const Node& node) {
 
 class Liveness {
  public:
-  explicit Liveness(const Module& module) : module_(module), effects_(graphs_with_effects(module)), graphs_(module.graphs.size()) {
+  explicit Liveness(const Module& module)
+      : module_(module), produced_(module), effects_(graphs_with_effects(module)), graphs_(module.graphs.size()) {
     for (GraphId id = 0; id < graphs_.size(); ++id) {
       graphs_[id].values.resize(module.graph(id).value_count());
       graphs_[id].nodes.resize(module.graph(id).node_count());
@@ -120,6 +122,10 @@ class Liveness {
     if (graphs_[id].nodes[n]) return;
     graphs_[id].nodes[n] = true;
     const Node& node = module_.graph(id).node(n);
+    // Who mentions a produced symbol needs the node that gives it its value, in whatever graph that stands.
+    for (const std::string& symbol : produced_.mentioned(module_.graph(id), node))
+      for (const ProducedSymbols::Definition& d : produced_.definitions(symbol))
+        mark(d.graph, module_.graph(d.graph).node(d.node).first_result);
     if (!trims_regions(node.op)) {
       for (ValueId v : node.operands) mark(id, v);
       for (GraphId region : regions_of(node)) keep_whole(region);
@@ -165,6 +171,7 @@ class Liveness {
   }
 
   const Module& module_;
+  ProducedSymbols produced_;
   std::vector<bool> effects_;
   std::vector<PerGraph> graphs_;
   std::vector<Item> work_;

@@ -52,7 +52,7 @@ std::vector<ValueId> inline_graph(const Graph& from, Graph& to, std::span<const 
   for (ValueId v : from.results) live[from.defining_node(v)] = true;
   for (NodeId id = static_cast<NodeId>(from.node_count()); id-- > 0;) {
     const Node& node = from.node(id);
-    if (!live[id] && !(effects && has_effect(node, *effects))) continue;
+    if (!live[id] && node.op != Op::shrink && !(effects && has_effect(node, *effects))) continue;
     live[id] = true;
     for (ValueId v : node.operands) live[from.defining_node(v)] = true;
   }
@@ -148,7 +148,8 @@ std::vector<bool> live_nodes(const Graph& graph, const std::vector<bool>& graphs
   for (ValueId v : graph.results) live[graph.defining_node(v)] = true;
   for (NodeId id = static_cast<NodeId>(graph.node_count()); id-- > 0;) {
     const Node& node = graph.node(id);
-    if (!live[id] && !has_effect(node, graphs_with_effects)) continue;
+    // Who mentions the symbol of a shrink is a question for eliminate_dead_code.
+    if (!live[id] && node.op != Op::shrink && !has_effect(node, graphs_with_effects)) continue;
     live[id] = true;
     for (ValueId v : node.operands) live[graph.defining_node(v)] = true;
   }
