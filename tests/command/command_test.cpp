@@ -231,6 +231,19 @@ TEST(KilnDoctor, Reports) {
   EXPECT_TRUE(report.at("cuda").contains("nvrtc"));
 }
 
+// The page of the operator table. With KILN_BLESS=1 it is written anew; read the difference before it is committed.
+TEST(KilnDoc, TheReferenceOfOperatorsIsCurrent) {
+  const Finished printed = run_kiln({"doc"});
+  ASSERT_EQ(printed.status, 0) << printed.errors;
+  const std::string path = std::string(KILN_SOURCE_DIR) + "/ir/ops/README.md";
+  if (std::getenv("KILN_BLESS")) std::ofstream(path, std::ios::binary) << printed.output;
+  std::ifstream stream(path, std::ios::binary);
+  const std::string page((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+  EXPECT_TRUE(page == printed.output) << "ir/ops/README.md differs from the operator table: kiln doc -o ir/ops/README.md";
+  EXPECT_EQ(run_kiln({"doc", "-o", file("operators.md")}).status, 0);
+  EXPECT_EQ(run_kiln({"doc", "-o", "/nowhere/operators.md"}).status, 1);
+}
+
 TEST(Kiln, SaysWhatItIs) {
   EXPECT_TRUE(run_kiln({"--version"}).output.starts_with("kiln "));
   const Finished help = run_kiln({"--help"});

@@ -13,6 +13,7 @@ void add_print(CLI::App& app);
 void add_opt(CLI::App& app);
 void add_run(CLI::App& app);
 void add_doctor(CLI::App& app);
+void add_doc(CLI::App& app);
 
 /// "0.1.0".
 std::string version();

@@ -54,6 +54,7 @@ int main(int argc, char** argv) {
   add_opt(app);
   add_run(app);
   add_doctor(app);
+  add_doc(app);
   const int status = guarded(app, [&] { app.parse(argc, argv); });
   // A result that did not reach its reader is no success.
   if (std::fflush(stdout) != 0) {
