@@ -53,6 +53,13 @@ void lower_scan(Module& module, Rebuild& rebuild, NodeId n, const std::vector<bo
   const Dim length = scan.attributes.dims("length")[0];
   Builder& outer = rebuild.builder();
   outer.location = scan.location;
+  if (length.is_constant(0)) {
+    for (std::uint32_t i = 0; i < scan.result_count; ++i) {
+      const ValueId v = scan.first_result + i;
+      rebuild.replace(v, i < carried ? rebuild[scan.operands[i]] : outer.zeros(Type(rebuild.old().type(v))));
+    }
+    return;
+  }
 
   // Carried: the index, the carried values, the stacks. Captured: the sequences, the captured values.
   std::vector<ValueId> operands;

@@ -23,19 +23,39 @@ Array random_array(const Shape& shape, std::mt19937& random, double low, double 
 
 std::vector<Array> run(const ir::Module& module, const std::vector<Array>& inputs) { return ir::interpret(module, inputs, {}).results; }
 
+namespace {
+
+/// Values of the program's symbols, each an extent of its own of some input.
+std::vector<std::int64_t> symbol_values(const ir::Program& program, const std::vector<Array>& inputs) {
+  std::vector<std::int64_t> values;
+  for (const auto& symbol : program.symbols) {
+    std::int64_t value = -1;
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      for (std::size_t d = 0; d < program.inputs[i].dims.size(); ++d)
+        if (const ir::SymbolInfo* info = program.inputs[i].dims[d].symbol_info(); info && info->name == symbol->name)
+          value = inputs[i].shape()[d];
+    values.push_back(value);
+  }
+  return values;
+}
+
+}  // namespace
+
 void check_gradients(const std::string& text, const std::vector<Array>& inputs, double tolerance) {
   const ir::Module module = compiled(text, {"dead_code", "gradients"});
   const std::vector<Array> results = run(module, inputs);
   // The rest of the tensor passes keep every bit, loops and branches included.
   const ir::Module simplified =
-      compiled(text, {"dead_code", "gradients", "dead_code", "inline_calls", "canonicalize", "fold_constants", "simplify",
-                      "common_subexpressions", "canonicalize", "simplify", "common_subexpressions", "dead_code", "fuse"});
+      compiled(text, {"dead_code", "gradients", "dead_code", "inline_calls", "lower_scans", "lower_bounds", "canonicalize",
+                      "fold_constants", "simplify", "simplify_loops", "common_subexpressions", "canonicalize", "simplify", "simplify_loops",
+                      "common_subexpressions", "dead_code", "fuse"});
   const std::vector<Array> again = run(simplified, inputs);
   for (std::size_t i = 0; i < results.size(); ++i)
     EXPECT_TRUE(identical(again[i], results[i])) << print(module) << "became\n" << print(simplified);
   // So does the program, up to the order of sums.
   std::map<std::string, Array> variables;
-  const ir::ProgramRun program = ir::run_program(passes::run_pipeline(ir::parse(text), {}).program, inputs, {}, variables);
+  const ir::Program planned = passes::run_pipeline(ir::parse(text), {}).program;
+  const ir::ProgramRun program = ir::run_program(planned, inputs, symbol_values(planned, inputs), variables);
   ASSERT_EQ(program.status, KILN_OK);
   for (std::size_t r = 0; r < results.size(); ++r)
     for (std::int64_t i = 0; i < results[r].size(); ++i) {
