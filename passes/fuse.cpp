@@ -221,7 +221,8 @@ class Fuser {
   void form_clusters() {
     std::vector<NodeId> order;
     for (NodeId i = 0; i < graph_.node_count(); ++i) order.push_back(i);
-    auto rank = [&](NodeId i) { return roles_[i] == Role::element ? 1 : 0; };
+    // Those that start their level come first; the rest of a level, views among them, in topological order.
+    auto rank = [&](NodeId i) { return roles_[i] == Role::element || roles_[i] == Role::view || roles_[i] == Role::free ? 1 : 0; };
     std::stable_sort(order.begin(), order.end(),
                      [&](NodeId a, NodeId b) { return std::pair(level_[a], rank(a)) < std::pair(level_[b], rank(b)); });
     for (NodeId i : order) {
