@@ -1,89 +1,17 @@
-// cond, while_loop and custom_gradient: functions whose arguments build regions of the graph.
-//
-// A region's graph is isolated in the IR, so everything that a body captures becomes a parameter of it and an operand of the node. The
-// regions of one node have the same parameters: what only one of them captures is an unused parameter of the other.
+// cond, switch_case and while_loop: functions whose arguments build regions of the graph. Scans are in scan.cpp.
 #include "kiln/control.h"
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <cmath>
 
-#include "frontend/state.h"
-#include "kiln/gradients.h"
+#include "frontend/checkpoints.h"
+#include "frontend/regions.h"
+#include "kiln/operators.h"
 
 namespace kiln {
 
 using namespace detail;
-
-namespace {
-
-/// What several regions of one node capture, each value once, in order.
-std::vector<ir::ValueId> all_captures(std::initializer_list<const Region*> regions) {
-  std::vector<ir::ValueId> values;
-  std::unordered_set<ir::ValueId> seen;
-  for (const Region* region : regions)
-    for (const auto& [outer, inner] : region->captures)
-      if (seen.insert(outer).second) values.push_back(outer);
-  return values;
-}
-
-/// The region's parameter for a captured value; an unused one where the region does not capture it.
-ir::ValueId capture_parameter(ir::Module& module, const Region& region, const ir::Graph& enclosing, ir::ValueId outer) {
-  if (const auto found = region.inner_of.find(outer); found != region.inner_of.end()) return found->second;
-  return module.graph(region.graph).add_parameter(enclosing.type(outer), enclosing.value_name(outer), enclosing.definition(outer).location);
-}
-
-/// Opens a region with a parameter for each value, calls `build` on them, and closes it over the results.
-template <class Build>
-Region build_region(GraphState& state, const std::string& name, const char* kind, const char* op, const Location& where,
-                    std::span<const ir::Type> types, std::span<const std::string> names, ir::ValueId* iteration, Build build) {
-  OpenRegion region(state, name, kind, where);
-  const ir::GraphId graph = region.region().graph;
-  std::vector<Tensor> arguments;
-  const ir::LocationId location = state.module.add_location(where);
-  for (std::size_t i = 0; i < types.size(); ++i)
-    arguments.push_back(
-        Access::make<Tensor>(state, graph, state.module.graph(graph).add_parameter(types[i], i < names.size() ? names[i] : "", location)));
-  if (iteration) {
-    region.region().iteration = [&state, graph, iteration] {
-      ir::Type counter;
-      counter.dtype = DType::u64;
-      if (*iteration == ir::none) *iteration = state.module.graph(graph).add_parameter(counter, "iteration");
-      return *iteration;
-    };
-  }
-  const std::vector<Tensor> results = build(arguments);
-  Emitter emitter(state, op, where);
-  std::vector<ir::ValueId> values;
-  for (const Tensor& result : results) values.push_back(emitter.use(result));
-  return region.close(std::move(values));
-}
-
-std::vector<ir::Type> result_types(const GraphState& state, const Region& region) {
-  const ir::Graph& graph = state.module.graph(region.graph);
-  std::vector<ir::Type> types;
-  for (const ir::ValueId value : graph.results) types.push_back(graph.type(value));
-  return types;
-}
-
-std::string types_text(const std::vector<ir::Type>& types) {
-  std::string text;
-  for (const ir::Type& type : types) text += (text.empty() ? "" : ", ") + ir::to_string(type);
-  return "(" + text + ")";
-}
-
-ErrorCode mismatch_code(const std::vector<ir::Type>& a, const std::vector<ir::Type>& b) {
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i)
-    if (a[i].dtype != b[i].dtype) return ErrorCode::dtype_mismatch;
-  return ErrorCode::shape_mismatch;
-}
-
-std::vector<Tensor> wrap_all(Emitter& emitter, const std::vector<ir::ValueId>& values, std::size_t count) {
-  std::vector<Tensor> tensors;
-  for (std::size_t i = 0; i < count; ++i) tensors.push_back(emitter.wrap(values[i]));
-  return tensors;
-}
-
-}  // namespace
 
 std::vector<Tensor> cond(const Operand& predicate, const std::function<std::vector<Tensor>()>& then_body,
                          const std::function<std::vector<Tensor>()>& else_body) {
@@ -118,6 +46,51 @@ std::vector<Tensor> cond(const Operand& predicate, const std::function<std::vect
   const std::vector<ir::ValueId> results = emitter.builder().create_many(
       ir::Op::cond, std::move(operands), {{"then", ir::GraphRef{then_region.graph}}, {"else", ir::GraphRef{else_region.graph}}});
   return wrap_all(emitter, results, results.size());
+}
+
+namespace {
+
+/// The bodies from `first` on, chosen by comparisons with the middle, so that n bodies cost log2(n) of them.
+std::vector<Tensor> choose(const Tensor& index, const std::vector<std::function<std::vector<Tensor>()>>& bodies, std::size_t first,
+                           std::size_t count, const Location& where) {
+  if (count == 1) return bodies[first]();
+  const std::size_t half = count / 2;
+  const LocationScope scope(where);
+  return cond(
+      less(index, static_cast<std::int64_t>(first + half)), [&] { return choose(index, bodies, first, half, where); },
+      [&] { return choose(index, bodies, first + half, count - half, where); });
+}
+
+}  // namespace
+
+std::vector<Tensor> switch_case(const Operand& index, const std::vector<std::function<std::vector<Tensor>()>>& bodies) {
+  Emitter emitter({&index}, "switch_case");
+  const ir::Type type = emitter.builder().type(emitter.use(index.tensor()));
+  if (!is_integer(type.dtype) || type.rank() != 0)
+    emitter.fail(!is_integer(type.dtype) ? ErrorCode::dtype_mismatch : ErrorCode::shape_mismatch,
+                 fmt::format("the index must be an integer scalar, but is {}", ir::to_string(type)),
+                 "convert(index, i64) makes one of a scalar");
+  if (bodies.empty()) emitter.fail(ErrorCode::invalid_argument, "there are no bodies", "give at least one");
+  const LocationScope scope(emitter.location());
+  // Bodies are compared as they are built, so that the message can say which one differs.
+  std::vector<ir::Type> expected;
+  std::vector<std::function<std::vector<Tensor>()>> checked;
+  for (std::size_t i = 0; i < bodies.size(); ++i)
+    checked.emplace_back([&, i] {
+      std::vector<Tensor> results = bodies[i]();
+      std::vector<ir::Type> types;
+      for (const Tensor& result : results) types.push_back(type_of(result));
+      if (i == 0) expected = types;
+      if (types != expected)
+        emitter.fail(types.size() != expected.size() ? ErrorCode::invalid_argument : mismatch_code(expected, types),
+                     fmt::format("the bodies return different types: body 0 {}, body {} {}", types_text(expected), i, types_text(types)),
+                     "all bodies must return as many tensors, of the same dtypes and dims");
+      return results;
+    });
+  const auto last = static_cast<std::int64_t>(bodies.size()) - 1;
+  const Tensor wide = convert(index, i64);
+  const Tensor chosen = select(logical_or(less(wide, 0), greater(wide, last)), last, wide);
+  return choose(chosen, checked, 0, checked.size(), emitter.location());
 }
 
 std::vector<Tensor> while_loop(const LoopCondition& condition, const LoopBody& body, const std::vector<Tensor>& initial,
@@ -157,113 +130,14 @@ std::vector<Tensor> while_loop(const LoopCondition& condition, const LoopBody& b
                  "the body returns as many values as enter, of the same dtypes and dims");
 
   // Random draws in the loop count its iterations: the counter is one more carried value.
-  const bool counted = condition_counter != ir::none || body_counter != ir::none;
-  if (counted) {
-    ir::Type counter;
-    counter.dtype = DType::u64;
-    for (const auto& [region, value] : {std::pair(&condition_region, &condition_counter), std::pair(&body_region, &body_counter)})
-      if (*value == ir::none) *value = state.module.graph(region->graph).add_parameter(counter, "iteration");
-    ir::Builder inside(state.module, body_region.graph);
-    inside.location = emitter.builder().location;
-    inside.graph().results.push_back(inside.add(body_counter, inside.constant(Array(std::uint64_t{1}))));
-    operands.push_back(emitter.builder().constant(Array(std::uint64_t{0})));
-  }
-  const std::vector<ir::ValueId> captures = all_captures({&condition_region, &body_region});
-  for (const auto& [region, counter] : {std::pair(&condition_region, condition_counter), std::pair(&body_region, body_counter)}) {
-    std::vector<ir::ValueId>& parameters = state.module.graph(region->graph).parameters;
-    std::vector<ir::ValueId> ordered(parameters.begin(), parameters.begin() + static_cast<std::ptrdiff_t>(carried));
-    if (counted) ordered.push_back(counter);
-    for (const ir::ValueId outer : captures) ordered.push_back(capture_parameter(state.module, *region, emitter.builder().graph(), outer));
-    state.module.graph(region->graph).parameters = std::move(ordered);
-  }
-  operands.insert(operands.end(), captures.begin(), captures.end());
-  std::vector<ir::Attributes::Item> attributes{{"carried", static_cast<std::int64_t>(carried + counted)},
-                                               {"condition", ir::GraphRef{condition_region.graph}},
-                                               {"body", ir::GraphRef{body_region.graph}}};
-  if (options.max_trip_count) attributes.emplace_back("max_trip_count", *options.max_trip_count);
-  return wrap_all(emitter, emitter.builder().create_many(ir::Op::while_loop, std::move(operands), ir::Attributes(std::move(attributes))),
-                  carried);
-}
-
-namespace {
-
-/// No gradient is lost when this value enters a custom_gradient by capture.
-bool is_without_gradient(const ir::Graph& graph, ir::ValueId value) {
-  if (!is_floating(graph.type(value).dtype)) return true;
-  const ir::Node* node = &graph.definition(value);
-  if (node->op == ir::Op::broadcast_in_dim) node = &graph.definition(node->operands[0]);
-  return node->op == ir::Op::constant || node->op == ir::Op::stop_gradient || node->op == ir::Op::iota;
-}
-
-}  // namespace
-
-std::vector<Tensor> custom_gradient(const std::vector<Tensor>& inputs, const ForwardFunction& forward, const BackwardFunction& backward,
-                                    const std::string& name, std::source_location location) {
-  if (inputs.empty())
-    throw Error(ErrorCode::invalid_argument, name + ": there are no inputs", LocationScope::resolve(location),
-                "a gradient flows to at least one tensor");
-  type_of(inputs[0]);
-  GraphState& state = *Access::state(inputs[0]);
-  Emitter emitter(state, name.c_str(), location);
-  std::vector<ir::ValueId> operands;
-  std::vector<ir::Type> types;
-  for (const Tensor& input : inputs) {
-    operands.push_back(emitter.use(input));
-    types.push_back(emitter.builder().type(operands.back()));
-  }
-
-  const Region forward_region = build_region(state, name, "forward body of custom_gradient", emitter.op(), emitter.location(), types, {},
-                                             nullptr, [&](const std::vector<Tensor>& in) { return forward(in); });
-  for (const auto& [outer, inner] : forward_region.captures)
-    if (!is_without_gradient(emitter.builder().graph(), outer)) {
-      const Tensor captured = emitter.wrap(outer);
-      emitter.fail(ErrorCode::not_differentiable,
-                   fmt::format("the forward body uses the tensor {} made at {}, to which it could give no gradient", to_string(captured),
-                               to_string(captured.location())),
-                   "pass it as an input, or through stop_gradient() where no gradient is wanted");
-    }
-  const std::vector<ir::Type> results = result_types(state, forward_region);
-  if (results.empty()) emitter.fail(ErrorCode::invalid_argument, "the forward body returns nothing", "return at least one tensor");
-
-  std::vector<ir::Type> given = types;
-  given.insert(given.end(), results.begin(), results.end());
-  given.insert(given.end(), results.begin(), results.end());
-  const std::size_t n = types.size(), m = results.size();
-  Region backward_region = build_region(state, name + ".backward", "backward body of custom_gradient", emitter.op(), emitter.location(),
-                                        given, {}, nullptr, [&](const std::vector<Tensor>& all) {
-                                          const auto at = [&](std::size_t i) { return all.begin() + static_cast<std::ptrdiff_t>(i); };
-                                          return backward({at(0), at(n)}, {at(n), at(n + m)}, {at(n + m), at(n + 2 * m)});
-                                        });
-  std::vector<ir::Type> wanted;
-  std::copy_if(types.begin(), types.end(), std::back_inserter(wanted), [](const ir::Type& type) { return is_floating(type.dtype); });
-  if (const std::vector<ir::Type> returned = result_types(state, backward_region); returned != wanted)
-    emitter.fail(returned.size() != wanted.size() ? ErrorCode::invalid_argument : mismatch_code(wanted, returned),
-                 fmt::format("the backward body returns {}, but the floating inputs are {}", types_text(returned), types_text(wanted)),
-                 "return one cotangent for each floating input, of its dtype and dims");
-
-  // The operands are the inputs, then whatever either body captures; to those flows a gradient of zero.
-  const std::vector<ir::ValueId> captures = all_captures({&forward_region, &backward_region});
-  const ir::Graph& enclosing = emitter.builder().graph();
-  std::vector<ir::ValueId> forward_parameters = state.module.graph(forward_region.graph).parameters;
-  const std::vector<ir::ValueId> old = state.module.graph(backward_region.graph).parameters;
-  forward_parameters.resize(n);
-  std::vector<ir::ValueId> backward_parameters(old.begin(), old.begin() + static_cast<std::ptrdiff_t>(n));
-  ir::Builder inside(state.module, backward_region.graph);
-  inside.location = emitter.builder().location;
-  for (const ir::ValueId outer : captures) {
-    operands.push_back(outer);
-    forward_parameters.push_back(capture_parameter(state.module, forward_region, enclosing, outer));
-    backward_parameters.push_back(capture_parameter(state.module, backward_region, enclosing, outer));
-    if (is_floating(enclosing.type(outer).dtype)) inside.graph().results.push_back(inside.zeros(enclosing.type(outer)));
-  }
-  backward_parameters.insert(backward_parameters.end(), old.begin() + static_cast<std::ptrdiff_t>(n),
-                             old.begin() + static_cast<std::ptrdiff_t>(n + 2 * m));
-  state.module.graph(forward_region.graph).parameters = std::move(forward_parameters);
-  state.module.graph(backward_region.graph).parameters = std::move(backward_parameters);
-  const std::vector<ir::ValueId> values = emitter.builder().create_many(
-      ir::Op::composite, std::move(operands),
-      {{"name", name}, {"decomposition", ir::GraphRef{forward_region.graph}}, {"backward", ir::GraphRef{backward_region.graph}}});
-  return wrap_all(emitter, values, values.size());
+  const LoopRegion regions[] = {{&condition_region, &condition_counter}, {&body_region, &body_counter}};
+  const bool counted = finish_loop_regions(emitter, regions, carried, carried, operands);
+  const WhileParts loop{condition_region.graph, body_region.graph, carried + counted, options.max_trip_count};
+  if (const std::int64_t every =
+          checkpoint_distance(emitter, options.checkpoint_every, options.max_trip_count ? ir::Dim(*options.max_trip_count) : ir::Dim(-1));
+      every > 0)
+    return wrap_all(emitter, emit_checkpointed_while(emitter, loop, std::move(operands), every), carried);
+  return wrap_all(emitter, emit_while(emitter.builder(), loop, std::move(operands)), carried);
 }
 
 }  // namespace kiln
