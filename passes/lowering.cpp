@@ -182,7 +182,8 @@ bool Lowering::gathers_along(std::span<const ScalarId> roots, const Axis& axis) 
   return false;
 }
 
-void Lowering::collapse(std::vector<Axis>& axes, std::vector<Store>& stores, const std::vector<ScalarId>& more_roots) {
+void Lowering::collapse(std::vector<Axis>& axes, std::vector<Store>& stores, const std::vector<ScalarId>& more_roots,
+                        std::vector<Dim>* places) {
   std::vector<ScalarId> roots = more_roots;
   for (const Store& store : stores) roots.push_back(store.value);
   std::vector<ScalarId> loads;
@@ -196,6 +197,7 @@ void Lowering::collapse(std::vector<Axis>& axes, std::vector<Store>& stores, con
     }
   }
   for (const Store& store : stores) offsets.push_back(store_offset(store));
+  if (places != nullptr) offsets.insert(offsets.end(), places->begin(), places->end());
 
   auto mergeable = [&](const Axis& outer, const Axis& inner) {
     if (outer.group != inner.group) return false;
@@ -227,6 +229,8 @@ void Lowering::collapse(std::vector<Axis>& axes, std::vector<Store>& stores, con
     axes.erase(axes.begin() + static_cast<std::ptrdiff_t>(i) + 1);
     if (i > 0) --i;  // the joined axis may now fit the one before
   }
+
+  if (places != nullptr) std::copy(offsets.end() - static_cast<std::ptrdiff_t>(places->size()), offsets.end(), places->begin());
 
   // Indices per buffer: in its own dims where they fit the merged axes, else as one offset.
   auto rewrite = [&](Dims& extents, const std::vector<Dims*>& indices, const std::vector<Dim>& flat) {

@@ -56,7 +56,9 @@ class Lowering {
   /// Merges neighbouring axes of one group wherever every load reachable from the roots and every store runs through memory as if the two
   /// were one. Rewrites the stores' indices, and the loads' as seen through load_index. `kept` are scalars whose indices must stay as they
   /// are.
-  void collapse(std::vector<Axis>& axes, std::vector<Store>& stores, const std::vector<ir::ScalarId>& more_roots = {});
+  /// `places` are offsets in memory of the schedule's own, which count as accesses and are rewritten too.
+  void collapse(std::vector<Axis>& axes, std::vector<Store>& stores, const std::vector<ir::ScalarId>& more_roots = {},
+                std::vector<ir::Dim>* places = nullptr);
 
   /// The result starts as the parameter and has no buffer of its own: the parameter's is `inout`, changed in place. Call before the buffers
   /// are declared.

@@ -32,6 +32,15 @@ Roles roles_of(const Node& dot, bool right) {
           integers_or_empty(dot.attributes, right ? "rhs_contract" : "lhs_contract")};
 }
 
+/// The dot_general `dot` of other operands along other axes.
+ValueId like(Match& m, const Node& dot, ValueId lhs, ValueId rhs, const Roles& left, const Roles& right) {
+  const Attributes attributes = dot.attributes;
+  const ValueId plain = m.builder.dot_general(lhs, rhs, left.batch, right.batch, left.contract, right.contract);
+  if (!attributes.find("dtype")) return plain;
+  return m.builder.create(Op::dot_general, {lhs, rhs},
+                          m.builder.graph().definition(plain).attributes.with("dtype", attributes.dtype("dtype")));
+}
+
 /// dot_general(transpose(x), y) = dot_general(x, y) with x's own axes, where the axes that are kept stay in order.
 ValueId transposed_operand(Match& m) {
   if (m.node.op != Op::dot_general) return none;
@@ -51,7 +60,7 @@ ValueId transposed_operand(Match& m) {
     changed = true;
   }
   if (!changed) return none;
-  return m.builder.dot_general(operands[0], operands[1], roles[0].batch, roles[1].batch, roles[0].contract, roles[1].contract);
+  return like(m, m.node, operands[0], operands[1], roles[0], roles[1]);
 }
 
 /// transpose(dot_general(x, y)) = dot_general(y, x), where the transpose exchanges what is kept of x with what is kept of y.
@@ -67,7 +76,7 @@ ValueId transposed_result(Match& m) {
   std::iota(exchanged.begin(), exchanged.end(), 0);
   std::rotate(exchanged.begin() + batch, exchanged.begin() + batch + kept_left, exchanged.end());
   if (integers_or_empty(m.node.attributes, "permutation") != exchanged) return none;
-  const ValueId swapped = m.builder.dot_general(y, x, right.batch, left.batch, right.contract, left.contract);
+  const ValueId swapped = like(m, *dot, y, x, right, left);
   return if_same_type(m, swapped);
 }
 

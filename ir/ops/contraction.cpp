@@ -67,7 +67,12 @@ std::vector<Type> infer_dot_general(const InferContext& context) {
   for (const std::int64_t axis : roles.lhs_batch) dims.push_back(lhs.dims[axis]);
   for (const std::int64_t axis : roles.lhs_free) dims.push_back(lhs.dims[axis]);
   for (const std::int64_t axis : roles.rhs_free) dims.push_back(rhs.dims[axis]);
-  return {tensor_type(lhs.dtype, std::move(dims))};
+  DType dtype = lhs.dtype;
+  if (context.attributes.find("dtype")) {
+    dtype = context.attributes.dtype("dtype");
+    require_accumulator(context, lhs.dtype, dtype);
+  }
+  return {tensor_type(dtype, std::move(dims))};
 }
 
 // ---- evaluation
@@ -83,8 +88,7 @@ void operand_indices(const Roles& roles, std::span<const std::int64_t> result, s
 }
 
 std::vector<Array> evaluate_dot_general(const EvaluateContext& context) {
-  const Array& lhs = context.operands[0];
-  const Array& rhs = context.operands[1];
+  const Array lhs = context.operands[0].convert(context.result_dtypes[0]), rhs = context.operands[1].convert(context.result_dtypes[0]);
   const Roles roles = roles_of(context.attributes, lhs.shape().rank(), rhs.shape().rank());
   std::vector<std::int64_t> contracted_extents;
   for (const std::int64_t axis : roles.lhs_contract) contracted_extents.push_back(lhs.shape()[axis]);
@@ -140,7 +144,9 @@ ValueId transposed(Builder& b, ValueId v, const std::vector<std::int64_t>& permu
 /// has them; a transpose brings them home.
 void gradient_dot_general(GradientContext& c) {
   Builder& b = c.builder();
-  const ValueId lhs = c.operand(0), rhs = c.operand(1);
+  const DType narrow = b.type(c.operand(0)).dtype, dtype = b.type(c.cotangent()).dtype;
+  const auto as = [&](ValueId v, DType wanted) { return b.type(v).dtype == wanted ? v : b.convert(v, wanted); };
+  const ValueId lhs = as(c.operand(0), dtype), rhs = as(c.operand(1), dtype);
   const Roles roles = roles_of(c.node().attributes, b.type(lhs).rank(), b.type(rhs).rank());
   const std::size_t batch = roles.lhs_batch.size(), lhs_free = roles.lhs_free.size(), rhs_free = roles.rhs_free.size();
   const std::size_t contracted = roles.lhs_contract.size();
@@ -152,7 +158,7 @@ void gradient_dot_general(GradientContext& c) {
     for (std::size_t i = 0; i < lhs_free; ++i) permutation[roles.lhs_free[i]] = batch + i;
     for (std::size_t i = 0; i < contracted; ++i)
       permutation[roles.lhs_contract[i]] = batch + lhs_free + rank_in(roles.rhs_contract, roles.rhs_contract[i]);
-    c.add(0, transposed(b, share, permutation));
+    c.add(0, as(transposed(b, share, permutation), narrow));
   }
   if (c.needs(1)) {
     const ValueId share = b.dot_general(lhs, c.cotangent(), roles.lhs_batch, range(0, batch), roles.lhs_free, range(batch, lhs_free));
@@ -161,7 +167,7 @@ void gradient_dot_general(GradientContext& c) {
     for (std::size_t i = 0; i < contracted; ++i)
       permutation[roles.rhs_contract[i]] = batch + rank_in(roles.lhs_contract, roles.lhs_contract[i]);
     for (std::size_t i = 0; i < rhs_free; ++i) permutation[roles.rhs_free[i]] = batch + contracted + i;
-    c.add(1, transposed(b, share, permutation));
+    c.add(1, as(transposed(b, share, permutation), narrow));
   }
 }
 
@@ -182,8 +188,8 @@ Structured structured_dot_general(const Node& node, std::span<const Type> operan
     for (const std::int64_t axis : roles.lhs_free) lhs[axis] = axes[at++];
     for (const std::int64_t axis : roles.rhs_free) rhs[axis] = axes[at++];
     for (std::size_t i = 0; i < roles.lhs_contract.size(); ++i) lhs[roles.lhs_contract[i]] = rhs[roles.rhs_contract[i]] = axes[at++];
-    const ScalarId a = b.operand(0, lhs);
-    return b.apply(LoopOp::multiply, dtype, {a, b.operand(1, rhs)});
+    const ScalarId a = b.apply(LoopOp::convert, dtype, {b.operand(0, lhs)});
+    return b.apply(LoopOp::multiply, dtype, {a, b.apply(LoopOp::convert, dtype, {b.operand(1, rhs)})});
   };
   return structured;
 }
@@ -231,6 +237,14 @@ std::vector<Sample> samples_dot_general(Op) {
   sample.values = {Array({count, 1}, special), Array({1, count}, special)};
   sample.differentiable = false;
   all.push_back(std::move(sample));
+  for (const auto& [from, to] :
+       {std::pair{DType::i8, DType::i32}, {DType::u8, DType::u32}, {DType::bf16, DType::f32}, {DType::f16, DType::f64}}) {
+    Sample wider = of(SampleClass::odd, {3, 5}, {5, 7}, matmul);
+    for (Type& type : wider.operands) type.dtype = from;
+    wider.attributes = wider.attributes.with("dtype", to);
+    wider.generic = false;
+    all.push_back(std::move(wider));
+  }
   return all;
 }
 
@@ -238,7 +252,8 @@ constexpr AttributeSpec dot_general_attributes[] = {
     {"lhs_batch", AttributeKind::integers, "dims of operand 0 that both share and keep", false},
     {"rhs_batch", AttributeKind::integers, "their partners in operand 1", false},
     {"lhs_contract", AttributeKind::integers, "dims of operand 0 that are summed over", false},
-    {"rhs_contract", AttributeKind::integers, "their partners in operand 1", false}};
+    {"rhs_contract", AttributeKind::integers, "their partners in operand 1", false},
+    {"dtype", AttributeKind::dtype, "what is summed up and returned, at least as wide as the operands' dtype; absent: that", false}};
 }  // namespace
 
 template <>
