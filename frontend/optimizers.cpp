@@ -1,9 +1,12 @@
-// Optimizers, with the semantics of torch.optim: the same formulas, defaults and state names.
+// What all optimizers share, and those without moments of Adam's kind, with the semantics of torch.optim: the same formulas, defaults and
+// state names.
 #include "kiln/optimizers.h"
 
 #include <fmt/format.h>
 #include <cmath>
 
+#include "frontend/nn_module.h"
+#include "frontend/optimizers.h"
 #include "frontend/state.h"
 #include "kiln/gradients.h"
 #include "kiln/operators.h"
@@ -35,36 +38,47 @@ std::vector<Variable> variables_of(const Tensor& loss) {
   return found;
 }
 
-void require_positive(const char* optimizer, const char* name, double value, const Location& where) {
+bool same(const Variable& a, const Variable& b) { return Access::state(a) == Access::state(b) && Access::value(a) == Access::value(b); }
+
+}  // namespace
+
+void detail::require_positive(const char* optimizer, const char* name, double value, const Location& where) {
   if (!(value >= 0))
     throw Error(ErrorCode::invalid_argument, fmt::format("{}: {} is {}", optimizer, name, value), where, fmt::format("{} >= 0", name));
 }
 
-/// factor * x, where the factor takes x's dtype.
-Tensor scaled(const Hyperparameter& factor, const Tensor& x) {
-  if (!factor.is_tensor()) return factor.number() * x;
-  return convert(factor.tensor(), x.dtype()) * x;
+Tensor detail::decayed(const Tensor& gradient, const Variable& parameter, double weight_decay) {
+  return weight_decay == 0 ? gradient : gradient + weight_decay * parameter;
 }
 
-}  // namespace
+Shape detail::constant_shape(const Variable& variable) {
+  std::vector<std::int64_t> shape;
+  for (const ir::Dim& dim : type_of(variable).dims) shape.push_back(dim.constant());
+  return Shape(std::move(shape));
+}
+
+Variable detail::make_state(Graph& graph, const std::string& name, const Initializer& initial) {
+  std::string unique = name;
+  for (int i = 1; Access::state(graph).variables.contains(unique); ++i) unique = fmt::format("{}.{}", name, i);
+  return graph.variable(unique, initial, {.trainable = false});
+}
 
 // ---- what all share
 
 Variable Optimizer::state(Graph& graph, const std::string& name, const Initializer& initial) {
   const auto [found, added] = states_.try_emplace(name);
   if (!added) return found->second;
-  std::string unique = name;
-  for (int i = 1; Access::state(graph).variables.contains(unique); ++i) unique = fmt::format("{}.{}", name, i);
-  return found->second = graph.variable(unique, initial, {.trainable = false});
+  return found->second = make_state(graph, name, initial);
+}
+
+Variable Optimizer::Step::state(const Variable& parameter, const std::string& name, DType dtype, const Shape& shape, double value) {
+  const ir::Graph& graph = Access::state(graph_).module.main_graph();
+  const std::string owner = graph.definition(Access::value(parameter)).attributes.text("name");
+  return optimizer_.state(graph_, owner + "." + name, constant(dtype, shape, value));
 }
 
 Variable Optimizer::Step::state(const Variable& parameter, const std::string& name, double value) {
-  const ir::Type& type = type_of(parameter);
-  std::vector<std::int64_t> shape;
-  for (const ir::Dim& dim : type.dims) shape.push_back(dim.constant());
-  const ir::Graph& graph = Access::state(graph_).module.main_graph();
-  const std::string owner = graph.definition(Access::value(parameter)).attributes.text("name");
-  return optimizer_.state(graph_, owner + "." + name, constant(type.dtype, Shape(std::move(shape)), value));
+  return state(parameter, name, parameter.dtype(), constant_shape(parameter), value);
 }
 
 Tensor Optimizer::Step::number() {
@@ -78,21 +92,55 @@ Tensor Optimizer::Step::number() {
 }
 
 Tensor Optimizer::Step::hyperparameter(const Hyperparameter& value) {
-  if (!value.is_tensor()) return graph_.constant(Array(value.number()));
-  return convert(value.tensor(), f64);
+  if (value.is_tensor()) return convert(value.tensor(), f64);
+  if (value.schedule()) return (*value.schedule())(number() - 1);
+  return graph_.constant(Array(value.number()));
 }
 
-void Optimizer::Step::assign(const Variable& variable, const Operand& value) { assigns_.push_back(kiln::assign(variable, value)); }
+Tensor Optimizer::Step::scaled(const Hyperparameter& value, const Tensor& x) {
+  if (value.is_number()) return value.number() * x;
+  return convert(value.is_tensor() ? value.tensor() : hyperparameter(value), x.dtype()) * x;
+}
 
-Operation Optimizer::apply_gradients(std::span<const GradientPair> pairs, std::source_location location) {
+Hyperparameter Optimizer::Step::lr(const Hyperparameter& common) const { return group_ && group_->lr ? *group_->lr : common; }
+
+double Optimizer::Step::weight_decay(double common) const {
+  return group_ && group_->weight_decay ? *group_->weight_decay : common;
+}
+
+void Optimizer::Step::assign(const Variable& variable, const Operand& value) {
+  assigns_.push_back(condition_.valid() ? kiln::assign(variable, select(condition_, value, variable)) : kiln::assign(variable, value));
+}
+
+void Optimizer::add_group(ParameterGroup group, std::source_location location) {
+  const Location where = LocationScope::resolve(location);
+  if (group.weight_decay) require_positive("add_group", "weight_decay", *group.weight_decay, where);
+  for (const Variable& parameter : group.parameters) {
+    type_of(parameter);
+    for (const ParameterGroup& other : groups_)
+      for (const Variable& known : other.parameters)
+        if (same(known, parameter))
+          throw Error(ErrorCode::invalid_argument, fmt::format("add_group: the parameter \"{}\" is in a group already", parameter.name()),
+                      where, "each parameter has one set of hyperparameters");
+  }
+  groups_.push_back(std::move(group));
+}
+
+Operation Optimizer::apply_gradients(const GradientSet& gradients, std::source_location location) {
   LocationScope scope{Location(location)};
   const Location where = LocationScope::resolve(location);
-  if (pairs.empty())
+  if (gradients.pairs.empty())
     throw Error(ErrorCode::invalid_argument, "apply_gradients: there are no parameters", where,
                 "give at least one variable and its gradient");
-  type_of(pairs[0].parameter);
-  Step step(*this, Access::graph(Access::state(pairs[0].parameter)->shared_from_this()));
-  for (const auto& [parameter, gradient] : pairs) {
+  type_of(gradients.pairs[0].parameter);
+  Step step(*this, Access::graph(Access::state(gradients.pairs[0].parameter)->shared_from_this()));
+  step.condition_ = gradients.condition;
+  if (step.condition_.valid())
+    if (const ir::Type& type = type_of(step.condition_); type.dtype != DType::boolean || type.rank() != 0)
+      throw Error(type.dtype != DType::boolean ? ErrorCode::dtype_mismatch : ErrorCode::shape_mismatch,
+                  fmt::format("apply_gradients: the condition must be a bool scalar, but is {}", ir::to_string(type)), where,
+                  "a step is made as a whole or not at all");
+  for (const auto& [parameter, gradient] : gradients.pairs) {
     const ir::Type &type = type_of(parameter), &given = type_of(gradient);
     if (!is_floating(type.dtype))
       throw Error(ErrorCode::dtype_mismatch,
@@ -102,31 +150,64 @@ Operation Optimizer::apply_gradients(std::span<const GradientPair> pairs, std::s
       throw Error(type.dtype != given.dtype ? ErrorCode::dtype_mismatch : ErrorCode::shape_mismatch,
                   fmt::format("the parameter \"{}\" is {}, its gradient {}", parameter.name(), ir::to_string(type), ir::to_string(given)),
                   where, "a gradient has its parameter's dtype and dims");
+    step.group_ = nullptr;
+    for (const ParameterGroup& group : groups_)
+      for (const Variable& member : group.parameters)
+        if (same(member, parameter)) step.group_ = &group;
     update(step, parameter, gradient);
   }
-  return group(step.assigns_);
+  std::vector<Operation> all = std::move(step.assigns_);
+  all.insert(all.end(), gradients.updates.begin(), gradients.updates.end());
+  return group(all);
 }
 
-Operation Optimizer::minimize(const Tensor& loss, std::span<const Variable> parameters, std::source_location location) {
+Operation Optimizer::apply_gradients(std::span<const GradientPair> pairs, std::source_location location) {
+  return apply_gradients(GradientSet{{pairs.begin(), pairs.end()}}, location);
+}
+
+// ---- gradients of a loss
+
+GradientSet compute_gradients(const Tensor& loss, std::span<const Variable> parameters, std::source_location location) {
   LocationScope scope{Location(location)};
   if (parameters.empty())
     throw Error(ErrorCode::invalid_argument, "minimize: there are no parameters to train", LocationScope::resolve(location),
                 "the loss must depend on a floating variable that is trainable");
   const std::vector<Tensor> grads = gradients(loss, parameters, {}, location);
-  std::vector<GradientPair> pairs;
-  for (std::size_t i = 0; i < parameters.size(); ++i) pairs.push_back({parameters[i], grads[i]});
-  return apply_gradients(pairs, location);
+  GradientSet set;
+  for (std::size_t i = 0; i < parameters.size(); ++i) set.pairs.push_back({parameters[i], grads[i]});
+  GraphState& state = *Access::state(loss);
+  if (Access::region(loss) == state.module.main) set.updates = state_updates(state, ancestors(state, Access::value(loss)));
+  return set;
 }
 
-Operation Optimizer::minimize(const Tensor& loss, std::initializer_list<Variable> parameters, std::source_location location) {
-  return minimize(loss, std::span<const Variable>(parameters.begin(), parameters.size()), location);
+GradientSet compute_gradients(const Tensor& loss, std::initializer_list<Variable> parameters, std::source_location location) {
+  return compute_gradients(loss, std::span<const Variable>(parameters.begin(), parameters.size()), location);
 }
 
-Operation Optimizer::minimize(const Tensor& loss, std::source_location location) {
+GradientSet compute_gradients(const Tensor& loss, std::source_location location) {
   LocationScope scope{Location(location)};
   type_of(loss);
   const std::vector<Variable> parameters = variables_of(loss);
-  return minimize(loss, std::span<const Variable>(parameters), location);
+  return compute_gradients(loss, std::span<const Variable>(parameters), location);
+}
+
+std::vector<Variable> biases_and_norms(std::span<const Variable> parameters) {
+  std::vector<Variable> found;
+  for (const Variable& parameter : parameters)
+    if (parameter.rank() <= 1) found.push_back(parameter);
+  return found;
+}
+
+Operation Optimizer::minimize(const Tensor& loss, std::span<const Variable> parameters, std::source_location location) {
+  return apply_gradients(compute_gradients(loss, parameters, location), location);
+}
+
+Operation Optimizer::minimize(const Tensor& loss, std::initializer_list<Variable> parameters, std::source_location location) {
+  return apply_gradients(compute_gradients(loss, parameters, location), location);
+}
+
+Operation Optimizer::minimize(const Tensor& loss, std::source_location location) {
+  return apply_gradients(compute_gradients(loss, location), location);
 }
 
 // ---- SGD
@@ -141,8 +222,7 @@ SGD::SGD(SGDOptions options, std::source_location location) : options_(std::move
 }
 
 void SGD::update(Step& step, const Variable& parameter, const Tensor& gradient) {
-  Tensor g = gradient;
-  if (options_.weight_decay != 0) g = g + options_.weight_decay * parameter;
+  Tensor g = decayed(gradient, parameter, step.weight_decay(options_.weight_decay));
   if (options_.momentum != 0) {
     const Variable buffer = step.state(parameter, "momentum_buffer");
     // The buffer starts at zero, so only dampening makes the first step differ from the others: it is not damped.
@@ -153,62 +233,10 @@ void SGD::update(Step& step, const Variable& parameter, const Tensor& gradient) 
     step.assign(buffer, next);
     g = options_.nesterov ? g + options_.momentum * next : next;
   }
-  step.assign(parameter, parameter - scaled(options_.lr, g));
+  step.assign(parameter, parameter - step.scaled(step.lr(options_.lr), g));
 }
 
-// ---- Adam and AdamW
-
-Adam::Adam(AdamOptions options, std::source_location location) : options_(std::move(options)) {
-  require_positive("Adam", "eps", options_.eps, location);
-  require_positive("Adam", "weight_decay", options_.weight_decay, location);
-}
-
-AdamW::AdamW(AdamWOptions options, std::source_location location) : options_(std::move(options)) {
-  require_positive("AdamW", "eps", options_.eps, location);
-  require_positive("AdamW", "weight_decay", options_.weight_decay, location);
-}
-
-namespace {
-
-struct Moments {
-  Tensor first, second;
-};
-
-Moments next_moments(const Tensor& m, const Tensor& v, const Tensor& g, double beta1, double beta2) {
-  return {beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * (g * g)};
-}
-
-/// lr * m / (1 - beta1^t) / (sqrt(v) / sqrt(1 - beta2^t) + eps), with the scalar parts in f64 as PyTorch has them.
-Tensor adam_step(const Moments& moments, const Tensor& number, const Tensor& lr, double beta1, double beta2, double eps) {
-  const DType dtype = moments.first.dtype();
-  const Tensor step_size = convert(lr / (1 - power(beta1, number)), dtype);
-  const Tensor root = convert(sqrt(1 - power(beta2, number)), dtype);
-  return step_size * moments.first / (sqrt(moments.second) / root + eps);
-}
-
-}  // namespace
-
-void Adam::update(Step& step, const Variable& parameter, const Tensor& gradient) {
-  const Tensor g = options_.weight_decay == 0 ? gradient : gradient + options_.weight_decay * parameter;
-  const Variable m = step.state(parameter, "exp_avg"), v = step.state(parameter, "exp_avg_sq");
-  const Moments next = next_moments(m, v, g, options_.beta1, options_.beta2);
-  step.assign(m, next.first);
-  step.assign(v, next.second);
-  step.assign(parameter,
-              parameter - adam_step(next, step.number(), step.hyperparameter(options_.lr), options_.beta1, options_.beta2, options_.eps));
-}
-
-void AdamW::update(Step& step, const Variable& parameter, const Tensor& gradient) {
-  const Variable m = step.state(parameter, "exp_avg"), v = step.state(parameter, "exp_avg_sq");
-  const Moments next = next_moments(m, v, gradient, options_.beta1, options_.beta2);
-  step.assign(m, next.first);
-  step.assign(v, next.second);
-  const Tensor lr = step.hyperparameter(options_.lr);
-  const Tensor decayed = parameter * convert(1 - lr * options_.weight_decay, parameter.dtype());
-  step.assign(parameter, decayed - adam_step(next, step.number(), lr, options_.beta1, options_.beta2, options_.eps));
-}
-
-// ---- Adagrad and RMSprop
+// ---- Adagrad, RMSprop, Adadelta
 
 Adagrad::Adagrad(AdagradOptions options, std::source_location location) : options_(std::move(options)) {
   require_positive("Adagrad", "lr_decay", options_.lr_decay, location);
@@ -218,17 +246,17 @@ Adagrad::Adagrad(AdagradOptions options, std::source_location location) : option
 }
 
 void Adagrad::update(Step& step, const Variable& parameter, const Tensor& gradient) {
-  const Tensor g = options_.weight_decay == 0 ? gradient : gradient + options_.weight_decay * parameter;
+  const Tensor g = decayed(gradient, parameter, step.weight_decay(options_.weight_decay));
   const Variable sum = step.state(parameter, "sum", options_.initial_accumulator_value);
   const Tensor next = sum + g * g;
   step.assign(sum, next);
   // Rounded as torch rounds: (lr * g) / denominator.
   const Tensor denominator = sqrt(next) + options_.eps;
   if (options_.lr_decay == 0) {
-    step.assign(parameter, parameter - scaled(options_.lr, g) / denominator);
+    step.assign(parameter, parameter - step.scaled(step.lr(options_.lr), g) / denominator);
   } else {
-    const Tensor lr = step.hyperparameter(options_.lr) / (1 + (step.number() - 1) * options_.lr_decay);
-    step.assign(parameter, parameter - scaled(lr, g) / denominator);
+    const Tensor lr = step.hyperparameter(step.lr(options_.lr)) / (1 + (step.number() - 1) * options_.lr_decay);
+    step.assign(parameter, parameter - step.scaled(lr, g) / denominator);
   }
 }
 
@@ -240,7 +268,7 @@ RMSprop::RMSprop(RMSpropOptions options, std::source_location location) : option
 }
 
 void RMSprop::update(Step& step, const Variable& parameter, const Tensor& gradient) {
-  const Tensor g = options_.weight_decay == 0 ? gradient : gradient + options_.weight_decay * parameter;
+  const Tensor g = decayed(gradient, parameter, step.weight_decay(options_.weight_decay));
   const Variable square_average = step.state(parameter, "square_avg");
   const Tensor next = options_.alpha * square_average + ((1 - options_.alpha) * g) * g;
   step.assign(square_average, next);
@@ -253,13 +281,67 @@ void RMSprop::update(Step& step, const Variable& parameter, const Tensor& gradie
   }
   const Tensor denominator = sqrt(variance) + options_.eps;
   if (options_.momentum == 0) {
-    step.assign(parameter, parameter - scaled(options_.lr, g) / denominator);
+    step.assign(parameter, parameter - step.scaled(step.lr(options_.lr), g) / denominator);
   } else {
     const Variable buffer = step.state(parameter, "momentum_buffer");
     const Tensor next_buffer = options_.momentum * buffer + g / denominator;
     step.assign(buffer, next_buffer);
-    step.assign(parameter, parameter - scaled(options_.lr, next_buffer));
+    step.assign(parameter, parameter - step.scaled(step.lr(options_.lr), next_buffer));
   }
+}
+
+Adadelta::Adadelta(AdadeltaOptions options, std::source_location location) : options_(std::move(options)) {
+  require_positive("Adadelta", "rho", options_.rho, location);
+  require_positive("Adadelta", "eps", options_.eps, location);
+  require_positive("Adadelta", "weight_decay", options_.weight_decay, location);
+}
+
+void Adadelta::update(Step& step, const Variable& parameter, const Tensor& gradient) {
+  const Tensor g = decayed(gradient, parameter, step.weight_decay(options_.weight_decay));
+  const Variable squares = step.state(parameter, "square_avg"), deltas = step.state(parameter, "acc_delta");
+  const Tensor next = options_.rho * squares + (1 - options_.rho) * (g * g);
+  const Tensor delta = sqrt(deltas + options_.eps) / sqrt(next + options_.eps) * g;
+  step.assign(squares, next);
+  step.assign(deltas, options_.rho * deltas + (1 - options_.rho) * (delta * delta));
+  step.assign(parameter, parameter - step.scaled(step.lr(options_.lr), delta));
+}
+
+// ---- Rprop and ASGD
+
+Rprop::Rprop(RpropOptions options, std::source_location location) : options_(options) {
+  require_positive("Rprop", "lr", options_.lr, location);
+  if (!(options_.shrink > 0 && options_.shrink < 1 && options_.grow > 1))
+    throw Error(ErrorCode::invalid_argument, fmt::format("Rprop: shrink is {}, grow is {}", options_.shrink, options_.grow), location,
+                "0 < shrink < 1 < grow");
+}
+
+void Rprop::update(Step& step, const Variable& parameter, const Tensor& gradient) {
+  const Variable before = step.state(parameter, "prev"), size = step.state(parameter, "step_size", options_.lr);
+  const Tensor agreement = gradient * before;
+  const Tensor factor = select(greater(agreement, 0), options_.grow, select(less(agreement, 0), options_.shrink, ones_like(agreement)));
+  const Tensor next = clamp(size * factor, options_.min_step, options_.max_step);
+  // Where the sign has changed, this step stands still, and the next one counts as the first.
+  const Tensor g = select(less(agreement, 0), 0, gradient);
+  step.assign(size, next);
+  step.assign(before, g);
+  step.assign(parameter, parameter - sign(g) * next);
+}
+
+ASGD::ASGD(ASGDOptions options, std::source_location location) : options_(std::move(options)) {
+  require_positive("ASGD", "lambda", options_.lambda, location);
+  require_positive("ASGD", "alpha", options_.alpha, location);
+  require_positive("ASGD", "weight_decay", options_.weight_decay, location);
+}
+
+void ASGD::update(Step& step, const Variable& parameter, const Tensor& gradient) {
+  const Tensor g = decayed(gradient, parameter, step.weight_decay(options_.weight_decay));
+  const Tensor done = step.number() - 1, lr = step.hyperparameter(step.lr(options_.lr));
+  const Tensor eta = lr / power(1 + options_.lambda * lr * done, options_.alpha);
+  const Tensor share = 1 / maximum(done - options_.t0, 1);
+  const Tensor next = parameter * convert(1 - options_.lambda * eta, g.dtype()) - convert(eta, g.dtype()) * g;
+  const Variable average = step.state(parameter, "ax");
+  step.assign(parameter, next);
+  step.assign(average, select(equal(share, 1), next, average + (next - average) * convert(share, g.dtype())));
 }
 
 }  // namespace kiln
