@@ -1,12 +1,9 @@
-// Reductions, the softmax family, and the matrix product.
-//
-// The softmax family is written in primitives, max-shifted so that nothing overflows; fusion makes one kernel per row of it. The shift
-// carries no gradient: it cancels in the derivative, and dropping it leaves softmax - onehot for the cross entropy.
+// Reductions and the matrix product.
 #include <fmt/format.h>
 #include <algorithm>
-#include <limits>
 
-#include "frontend/state.h"
+#include "frontend/composite.h"
+#include "frontend/wide.h"
 #include "kiln/operators.h"
 
 namespace kiln {
@@ -73,120 +70,40 @@ Tensor reduce_any(const Operand& x, const Axes& axes, bool keep_dims) {
 }
 
 Tensor reduce_mean(const Operand& x, const Axes& axes, bool keep_dims) {
-  LocationScope scope(x.location());
+  Composite of({&x}, "reduce_mean");
   Emitter emitter({&x}, "reduce_mean");
-  const ir::ValueId value = emitter.use(x.tensor());
-  emitter.require_dtypes(value, is_floating, "floating", "convert it first: convert(x, f32)");
-  const ir::Type type = emitter.builder().type(value);
-  ir::Dim count = 1;
-  for (const std::int64_t axis : resolve(emitter, axes, type.rank())) count *= type.dims[static_cast<std::size_t>(axis)];
-  const Tensor sum = reduce("reduce_mean", "add", x, axes, keep_dims, is_floating, "floating");
-  if (count.is_constant()) return sum / static_cast<double>(count.constant());
-  return sum / emitter.wrap(emitter.builder().convert(emitter.builder().dim_size(count), type.dtype));
+  emitter.require_dtypes(emitter.use(x.tensor()), is_floating, "floating", "convert it first: convert(x, f32)");
+  return in_wide(x.tensor(), [&](const Tensor& wide) {
+    const Tensor sum = reduce("reduce_mean", "add", wide, axes, keep_dims, is_floating, "floating");
+    return sum / of.count(wide.dims(), of.axes(axes, wide), wide.dtype());
+  });
 }
 
 namespace {
 
-Tensor argument(const char* name, const char* combiner, const Operand& x, std::int64_t axis) {
-  LocationScope scope(x.location());
+Tensor argument(const char* name, const char* direction, const Operand& x, std::int64_t axis, bool keep_dims, bool last) {
+  Composite of({&x}, name);
   Emitter emitter({&x}, name);
   const ir::ValueId value = emitter.use(x.tensor());
   emitter.require_dtypes(value, is_number, "numeric", "convert it first: convert(x, i32)");
-  const ir::Type type = emitter.builder().type(value);
-  const std::int64_t dim = emitter.axis(axis, type.rank());
-  const Tensor extreme = emitter.wrap(keep(emitter, emitter.builder().reduce(value, combiner, {dim}), type.dims, {dim}));
-  Tensor found = equal(x.tensor(), extreme);
-  if (is_floating(type.dtype)) found = logical_or(found, not_equal(x.tensor(), x.tensor()));
-  const Tensor position =
-      emitter.wrap(emitter.builder().create(ir::Op::iota, {}, {{"dtype", DType::i64}, {"dims", type.dims}, {"dim", dim}}));
-  return reduce_min(select(found, position, std::numeric_limits<std::int64_t>::max()), dim);
-}
-
-/// x minus its maximum along the axes (0 where that is infinite, so that a row of -inf gives no NaN by inf - inf), and the maximum.
-struct Shifted {
-  Tensor x, shift;
-};
-Shifted shifted(const Tensor& x, const Axes& axes) {
-  const Tensor top = stop_gradient(reduce_max(x, axes, true));
-  return {x - top, top};
-}
-
-}  // namespace
-
-Tensor argmax(const Operand& x, std::int64_t axis) { return argument("argmax", "maximum", x, axis); }
-Tensor argmin(const Operand& x, std::int64_t axis) { return argument("argmin", "minimum", x, axis); }
-
-namespace {
-
-void require_floating(const Operand& x, const char* name) {
-  Emitter emitter({&x}, name);
-  emitter.require_dtypes(emitter.use(x.tensor()), is_floating, "floating", "convert it first: convert(x, f32)");
-}
-
-}  // namespace
-
-namespace {
-
-void require_axis(const Operand& x, std::int64_t axis, const char* name) { Emitter({&x}, name).axis(axis, type_of(x.tensor()).rank()); }
-
-}  // namespace
-
-Tensor logsumexp(const Operand& x, const Axes& axes, bool keep_dims) {
-  LocationScope scope(x.location());
-  require_floating(x, "logsumexp");
-  const Tensor top = stop_gradient(reduce_max(x, axes, true));
-  // An infinite maximum is its own result: subtracting it would give inf - inf.
-  const Tensor shift = select(is_finite(top), top, 0);
-  const Tensor result = log(reduce_sum(exp(x.tensor() - shift), axes, true)) + shift;
-  if (keep_dims) return result;
-  Emitter emitter({&x}, "logsumexp");
-  ir::Dims dims = type_of(x.tensor()).dims;
-  const std::vector<std::int64_t> list = resolve(emitter, axes, dims.size());
-  for (auto axis = list.rbegin(); axis != list.rend(); ++axis) dims.erase(dims.begin() + *axis);
-  return emitter.wrap(emitter.builder().reshape(emitter.use(result), dims));
-}
-
-Tensor softmax(const Operand& x, std::int64_t axis) {
-  LocationScope scope(x.location());
-  require_floating(x, "softmax");
-  require_axis(x, axis, "softmax");
-  const Tensor e = exp(shifted(x.tensor(), axis).x);
-  return e / reduce_sum(e, axis, true);
-}
-
-Tensor log_softmax(const Operand& x, std::int64_t axis) {
-  LocationScope scope(x.location());
-  require_floating(x, "log_softmax");
-  require_axis(x, axis, "log_softmax");
-  const Tensor z = shifted(x.tensor(), axis).x;
-  return z - log(reduce_sum(exp(z), axis, true));
-}
-
-Tensor softmax_cross_entropy(const Operand& logits, const Operand& labels) {
-  LocationScope scope(logits.location());
-  require_floating(logits, "softmax_cross_entropy");
-  Emitter emitter({&labels}, "softmax_cross_entropy");
-  const ir::Type& scores = type_of(logits.tensor());
-  const ir::Type& given = type_of(labels.tensor());
-  const auto explain = [&] {
-    return fmt::format("logits {} and labels {} do not fit together", ir::to_string(scores), ir::to_string(given));
-  };
-  if (scores.rank() == 0) emitter.fail(ErrorCode::shape_mismatch, explain(), "the last axis of the logits runs over the classes");
-  if (is_floating(given.dtype)) {
-    if (!(given.dims == scores.dims))
-      emitter.fail(ErrorCode::shape_mismatch, explain(),
-                   "floating labels are probabilities, one per logit; integer labels are class indices");
-    return -reduce_sum(labels.tensor() * log_softmax(logits.tensor()), -1);
+  const std::int64_t dim = emitter.axis(axis, x.tensor().rank());
+  const ir::Attributes attributes{{"direction", std::string(direction)}, {"dimension", dim}};
+  Tensor position = apply(ir::Op::arg_reduce, {last ? reverse(x.tensor(), dim) : x.tensor()}, attributes);
+  if (last) {
+    // The first one from behind; -1 stays -1.
+    const Tensor behind = of.count(x.tensor().dims(), {dim}, i64) - 1;
+    position = maximum(behind - position, -1);
   }
-  if (!is_integer(given.dtype))
-    emitter.fail(ErrorCode::dtype_mismatch, explain(), "labels are integer class indices or floating probabilities");
-  if (!(given.dims == ir::Dims(scores.dims.begin(), scores.dims.end() - 1)))
-    emitter.fail(ErrorCode::shape_mismatch, explain(), "integer labels have the shape of the logits without the last axis");
-  // The label's score is picked by comparison with the position, which fuses with the row's other passes, as a gather would not.
-  const Tensor position = emitter.wrap(emitter.builder().create(
-      ir::Op::iota, {}, {{"dtype", given.dtype}, {"dims", scores.dims}, {"dim", static_cast<std::int64_t>(scores.rank()) - 1}}));
-  const Tensor chosen = equal(position, expand_dims(labels.tensor(), -1));
-  return -reduce_sum(select(chosen, log_softmax(logits.tensor()), 0), -1);
+  return keep_dims ? expand_dims(position, dim) : position;
+}
+
+}  // namespace
+
+Tensor argmax(const Operand& x, std::int64_t axis, bool keep_dims, bool last) {
+  return argument("argmax", "maximum", x, axis, keep_dims, last);
+}
+Tensor argmin(const Operand& x, std::int64_t axis, bool keep_dims, bool last) {
+  return argument("argmin", "minimum", x, axis, keep_dims, last);
 }
 
 // ---- products

@@ -1,9 +1,11 @@
 // Everything for programs that build and run graphs. Programs that only run compiled models include <kiln/runtime.h>.
 #pragma once
 
+#include "kiln/activations.h"
 #include "kiln/array.h"
 #include "kiln/attention.h"
 #include "kiln/control.h"
+#include "kiln/cumulative.h"
 #include "kiln/custom_call.h"
 #include "kiln/data.h"
 #include "kiln/dim.h"
@@ -22,7 +24,11 @@
 #include "kiln/optimizers.h"
 #include "kiln/random.h"
 #include "kiln/schedules.h"
+#include "kiln/pooling.h"
 #include "kiln/session.h"
 #include "kiln/shape.h"
+#include "kiln/spatial.h"
+#include "kiln/statistics.h"
+#include "kiln/special.h"
 #include "kiln/training.h"
 #include "kiln/signal.h"

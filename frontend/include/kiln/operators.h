@@ -5,6 +5,9 @@
 // fit together throws Error with both types and the caller's line.
 #pragma once
 
+#include <optional>
+
+#include "kiln/activations.h"
 #include "kiln/graph.h"
 
 namespace kiln {
@@ -26,7 +29,12 @@ Tensor multiply(const Operand& a, const Operand& b);
 Tensor divide(const Operand& a, const Operand& b);
 Tensor remainder(const Operand& a, const Operand& b);
 Tensor negate(const Operand& a);
-/// a to the power b.
+/// C's fmod: remainder() under NumPy's name.
+Tensor fmod(const Operand& a, const Operand& b);
+/// Python's // and %: the quotient towards minus infinity and the remainder with the sign of b. Integers: x // 0 = -1, x % 0 = x.
+Tensor floor_divide(const Operand& a, const Operand& b);
+Tensor floor_mod(const Operand& a, const Operand& b);
+/// a to the power b. Integers wrap; a negative power of anything but 1 and -1 is 0.
 Tensor power(const Operand& a, const Operand& b);
 /// The angle of the point (x = b, y = a), in (-pi, pi].
 Tensor atan2(const Operand& a, const Operand& b);
@@ -35,6 +43,35 @@ Tensor maximum(const Operand& a, const Operand& b);
 Tensor minimum(const Operand& a, const Operand& b);
 /// x limited to low..high.
 Tensor clamp(const Operand& x, const Operand& low, const Operand& high);
+
+// ---- Bits ----------------------------------------------------------------------------------------------------------------
+
+/// Of integers bit by bit, of bool tensors logical.
+Tensor operator&(const Operand& a, const Operand& b);
+Tensor operator|(const Operand& a, const Operand& b);
+Tensor operator^(const Operand& a, const Operand& b);
+Tensor operator~(const Operand& x);
+/// Integers shifted by b bits; a negative or too large b gives 0, or copies of the sign when a negative number is shifted to the right.
+Tensor operator<<(const Operand& a, const Operand& b);
+/// Signed integers keep their sign, unsigned ones are filled with zeros.
+Tensor operator>>(const Operand& a, const Operand& b);
+Tensor bitwise_and(const Operand& a, const Operand& b);
+Tensor bitwise_or(const Operand& a, const Operand& b);
+Tensor bitwise_xor(const Operand& a, const Operand& b);
+Tensor bitwise_not(const Operand& x);
+Tensor left_shift(const Operand& a, const Operand& b);
+Tensor right_shift(const Operand& a, const Operand& b);
+/// The number of ones among the bits of an integer.
+Tensor popcount(const Operand& x);
+/// The number of zeros above the highest one among the bits of an integer.
+Tensor count_leading_zeros(const Operand& x);
+/// The bits of x as another dtype. To a narrower dtype a last dim for the parts appears, low bits first; to a wider one it goes away.
+///   bitcast(x, i32)    // f32[3, 5] -> i32[3, 5]
+///   bitcast(x, u8)     // f32[3, 5] -> u8[3, 5, 4]
+Tensor bitcast(const Operand& x, DType dtype);
+/// x rounded to a float format of so many bits, in its own dtype: reduce_precision(x, 8, 7) has the values of bf16, but denormals become 0.
+/// The gradient is that of x.
+Tensor reduce_precision(const Operand& x, std::int64_t exponent_bits, std::int64_t mantissa_bits);
 
 // ---- Comparison and logic: results are bool --------------------------------------------------------------------------
 
@@ -50,8 +87,12 @@ Tensor logical_and(const Operand& a, const Operand& b);
 Tensor logical_or(const Operand& a, const Operand& b);
 Tensor logical_xor(const Operand& a, const Operand& b);
 Tensor logical_not(const Operand& a);
-/// Neither infinite nor NaN.
+/// Neither infinite nor NaN; NaN; infinite of either sign.
 Tensor is_finite(const Operand& x);
+Tensor is_nan(const Operand& x);
+Tensor is_inf(const Operand& x);
+/// Negative, -0 and NaN with a sign included.
+Tensor sign_bit(const Operand& x);
 /// a where mask is true, else b; the three are broadcast together.
 Tensor select(const Operand& mask, const Operand& a, const Operand& b);
 /// select() under NumPy's name.
@@ -66,6 +107,24 @@ Tensor floor(const Operand& x);
 Tensor ceil(const Operand& x);
 /// To the nearest integer, ties to even.
 Tensor round(const Operand& x);
+/// To the nearest integer, ties away from zero (C's round).
+Tensor round_away(const Operand& x);
+/// Towards zero.
+Tensor trunc(const Operand& x);
+/// x - trunc(x), with the sign of x; 0 of infinities.
+Tensor frac(const Operand& x);
+/// |a| with the sign of b.
+Tensor copysign(const Operand& a, const Operand& b);
+/// The float next to a in the direction of b; without a gradient.
+Tensor next_after(const Operand& a, const Operand& b);
+/// x with NaN and the infinities replaced; by default the infinities by the greatest and the lowest number of the dtype.
+Tensor nan_to_num(const Operand& x, double nan = 0, std::optional<double> positive = std::nullopt,
+                  std::optional<double> negative = std::nullopt);
+/// 0 for x < 0, 1 for x > 0, at_zero at 0; NaN stays. x has no gradient.
+Tensor heaviside(const Operand& x, const Operand& at_zero);
+/// Of integers: the greatest common divisor and the least common multiple, not negative; gcd(0, 0) = lcm(0, x) = 0.
+Tensor gcd(const Operand& a, const Operand& b);
+Tensor lcm(const Operand& a, const Operand& b);
 Tensor exp(const Operand& x);
 /// exp(x) - 1, exact near 0.
 Tensor expm1(const Operand& x);
@@ -100,8 +159,6 @@ Tensor gelu(const Operand& x, bool approximate = false);
 Tensor sigmoid(const Operand& x);
 /// x * sigmoid(x)
 Tensor silu(const Operand& x);
-/// log(1 + exp(x)), without overflow.
-Tensor softplus(const Operand& x);
 
 // ---- Reductions ----------------------------------------------------------------------------------------------------------
 
@@ -131,19 +188,10 @@ Tensor reduce_min(const Operand& x, const Axes& axes = {}, bool keep_dims = fals
 /// Of bool tensors.
 Tensor reduce_all(const Operand& x, const Axes& axes = {}, bool keep_dims = false);
 Tensor reduce_any(const Operand& x, const Axes& axes = {}, bool keep_dims = false);
-/// Index (i64) of the first largest or smallest element along an axis; NaN counts as both.
-Tensor argmax(const Operand& x, std::int64_t axis = -1);
-Tensor argmin(const Operand& x, std::int64_t axis = -1);
-
-/// log(sum(exp(x))) without overflow.
-Tensor logsumexp(const Operand& x, const Axes& axes = {}, bool keep_dims = false);
-/// exp(x) / sum(exp(x)) along an axis.
-Tensor softmax(const Operand& x, std::int64_t axis = -1);
-/// log(softmax(x)), without overflow or cancellation.
-Tensor log_softmax(const Operand& x, std::int64_t axis = -1);
-/// -log softmax(logits)[label] for each row: logits [..., classes], integer labels [...] in 0..classes-1. Result [...].
-/// Floating labels are probabilities of the shape of logits: -sum(labels * log_softmax(logits)).
-Tensor softmax_cross_entropy(const Operand& logits, const Operand& labels);
+/// Index (i64) of the first (or last) largest or smallest element along an axis, which stays with extent 1 when keep_dims; NaN counts as
+/// both. -1 where there is no element.
+Tensor argmax(const Operand& x, std::int64_t axis = -1, bool keep_dims = false, bool last = false);
+Tensor argmin(const Operand& x, std::int64_t axis = -1, bool keep_dims = false, bool last = false);
 
 // ---- Products --------------------------------------------------------------------------------------------------------------
 
@@ -194,8 +242,6 @@ Tensor ones_like(const Operand& x);
 
 /// x, through which no gradient flows.
 Tensor stop_gradient(const Operand& x);
-/// x with each element set to 0 with probability `rate` and the others scaled by 1 / (1 - rate). Draws anew in every run.
-Tensor dropout(const Operand& x, double rate);
 /// Fails a run in which it takes part unless the bool scalar is true: Error(check_failed) with this message and line. A check takes part
 /// where it is fetched (alone or in a group), and in a loop or branch body whenever the body runs. A failing run changes no variable.
 Operation check(const Operand& condition, const std::string& message);
