@@ -43,11 +43,10 @@ runtime::Program describe(const ir::Program& program) {
       if (dim.is_constant()) {
         extent.value = dim.constant();
       } else if (const auto symbol = dim.as_symbol()) {
-        const auto found =
-            std::find_if(program.symbols.begin(), program.symbols.end(), [&](const auto& info) { return info->name == *symbol; });
-        internal_check(found != program.symbols.end(), "the types that a program is described by mention only its symbols");
+        const std::optional<std::size_t> found = ir::symbol_index(program, *symbol);
+        internal_check(found.has_value(), "the types that a program is described by mention only its symbols");
         extent.kind = runtime::DimSpec::Kind::symbol;
-        extent.value = found - program.symbols.begin();
+        extent.value = static_cast<std::int64_t>(*found);
       } else {
         extent.kind = runtime::DimSpec::Kind::expression;
         extent.value = next_value++;
@@ -95,6 +94,9 @@ runtime::Program describe(const ir::Program& program) {
     for (const ir::Type& type : call.results) spec.results.push_back({type.dtype, dims_of(type.dims)});
     spec.where = location(call.location);
   }
+  for (std::size_t o = 0; o < program.outputs.size(); ++o)
+    if (ir::has_produced_extents(program, program.outputs[o])) result.outputs[o].capacity = static_cast<std::int32_t>(next_value++);
+  result.produced = static_cast<std::int32_t>(program.produced.size());
   result.constants = program.constants;
   result.plan_values = static_cast<std::int32_t>(next_value);
   internal_check(static_cast<std::size_t>(next_value) == ir::plan_dims(program).size(), "the plan computes what the description counts");

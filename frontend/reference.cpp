@@ -5,6 +5,7 @@
 
 #include "frontend/compile.h"
 #include "ir/interpreter.h"
+#include "ir/produced.h"
 
 namespace kiln::detail {
 
@@ -20,9 +21,8 @@ Shape concrete(const ir::Dims& dims, const ir::Program& signature, const std::in
   std::vector<std::int64_t> extents;
   for (const ir::Dim& dim : dims)
     extents.push_back(ir::evaluate(dim, [&](std::string_view name) -> std::optional<std::int64_t> {
-      for (std::size_t i = 0; i < signature.symbols.size(); ++i)
-        if (signature.symbols[i]->name == name) return symbols[i];
-      return std::nullopt;
+      const std::optional<std::size_t> index = ir::symbol_index(signature, name);
+      return index ? std::optional(symbols[*index]) : std::nullopt;
     }));
   return Shape(std::move(extents));
 }
@@ -49,6 +49,7 @@ std::int32_t run(kiln_call* call) {
   hooks.poll = [&] {
     if (const std::int32_t status = call->poll ? call->poll(call->poll_context) : KILN_OK; status != KILN_OK) throw Stop{status};
   };
+  hooks.produced = [&](const std::string& symbol, std::int64_t value) { call->symbols[ir::symbol_index(signature, symbol).value()] = value; };
   hooks.custom_call = [&](const ir::Graph& graph, ir::NodeId node, std::span<const Array> operands, std::span<const Shape> shapes) {
     const std::int64_t index = reference.custom_calls.at({&graph, node});
     std::vector<Array> results;
@@ -85,6 +86,19 @@ std::int32_t plan(void* program, const std::int64_t* symbols, std::int64_t* valu
   return ir::interpret_plan(&static_cast<Reference*>(program)->signature, symbols, values);
 }
 
+/// The produced symbols with their bounds, those of main first: results mention no others.
+void list_produced(const ir::Module& module, ir::Program& signature) {
+  const auto list = [&](const ir::Graph& graph) {
+    for (ir::NodeId n = 0; n < graph.node_count(); ++n) {
+      const std::string* name = ir::produced_symbol(graph.node(n));
+      if (!name || std::ranges::find(signature.produced, *name, &ir::ProducedExtent::name) != signature.produced.end()) continue;
+      signature.produced.push_back({*name, upper_bound(signature, graph.type(graph.node(n).operands[0]).dims[0])});
+    }
+  };
+  list(module.main_graph());
+  for (const auto& graph : module.graphs) list(*graph);
+}
+
 ir::Program signature_of(const ir::Module& module) {
   ir::Program signature;
   signature.locations.clear();
@@ -96,11 +110,13 @@ ir::Program signature_of(const ir::Module& module) {
   };
   for (const ir::ValueId value : main.parameters) signature.inputs.push_back(port(value));
   for (const ir::ValueId value : main.results) signature.outputs.push_back(port(value));
+  list_produced(module, signature);
   for (const auto* ports : {&signature.inputs, &signature.outputs})
     for (const ir::ProgramPort& p : *ports)
       for (const ir::Dim& dim : p.dims)
         for (const std::string& name : ir::symbols_of(dim)) {
           const auto known = [&](const auto& info) { return info->name == name; };
+          if (std::ranges::find(signature.produced, name, &ir::ProducedExtent::name) != signature.produced.end()) continue;
           if (std::any_of(signature.symbols.begin(), signature.symbols.end(), known)) continue;
           const auto found = std::find_if(module.symbols.begin(), module.symbols.end(), known);
           if (found != module.symbols.end()) {

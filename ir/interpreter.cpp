@@ -377,13 +377,16 @@ class Interpreter {
       throw Error(static_cast<ErrorCode>(node.attributes.integer("code")), node.attributes.text("message"), module_.location(node.location),
                   hint ? std::get<std::string>(*hint) : "");
     }
-    finish(frame, std::vector<RuntimeValue>{});
+    std::vector<RuntimeValue> guarded;
+    if (node.operands.size() > 1) guarded.push_back(operand(frame, node, 1));
+    finish(frame, std::move(guarded));
   }
 
   void shrink(Frame& frame, const Node& node) {
     const Array from = operand(frame, node, 0).tensor;
     const std::int64_t count = std::clamp<std::int64_t>(operand(frame, node, 1).tensor.item<std::int64_t>(), 0, from.shape()[0]);
     symbols_.produce(node.attributes.text("symbol"), count);
+    if (hooks_.produced) hooks_.produced(node.attributes.text("symbol"), count);
     Array result(from.dtype(), symbols_.shape(graph_of(frame).type(node.first_result).dims));
     if (result.bytes() > 0) std::memcpy(result.mutable_raw(), from.raw(), result.bytes());
     finish(frame, std::move(result));

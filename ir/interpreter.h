@@ -23,6 +23,8 @@ struct InterpretHooks {
       custom_call;
   /// Called before every iteration of a loop; may throw to end the run.
   std::function<void()> poll;
+  /// Called when a shrink gives its symbol a value.
+  std::function<void(const std::string& symbol, std::int64_t value)> produced;
 };
 
 /// Runs the main graph. `inputs` in the order of its parameters; symbols are bound from their shapes (Error(invalid_feed) on conflict).

@@ -5,6 +5,9 @@
 // at an offset that is a Dim of the program's symbols. Statements run in order; `while` and `if` hold statements. Every run starts by
 // computing `values` (the plan): arena size, offsets and whatever else is a Dim at run time.
 //
+// Produced symbols: extents that a run finds out (ir/produced.h). `produce` gives one its value; kernels called and extents copied from then
+// on use it. Offsets and the arena's size are those of its bound, so that memory is known before the run.
+//
 // Order of state: every statement that can fail comes before the first statement that changes a variable (an in-place kernel call whose
 // output is a `variable` buffer, or a commit). A commit makes the shadow buffer the variable's storage.
 //
@@ -43,6 +46,7 @@ enum class StatementKind : std::uint8_t {
   check,        ///< fails with check `index` unless buffers[0] (bool[]) is true
   poll,         ///< may stop the run (deadline, cancellation)
   commit,       ///< swaps variable `index` with its shadow
+  produce,      ///< produced symbol `index` = buffers[0] (i64[]), at least 0 and at most `limit`
 };
 
 struct Statement {
@@ -50,6 +54,13 @@ struct Statement {
   std::uint32_t index = 0;
   std::vector<std::uint32_t> buffers;
   std::vector<std::vector<Statement>> blocks;
+  Dim limit = 0;  ///< produce
+};
+
+/// An extent that the run finds out. Its buffers have room for the bound.
+struct ProducedExtent {
+  std::string name;
+  Dim bound;  ///< in the symbols that are fed
 };
 
 /// A stack of equally sized items used by loop gradients. With a bound the items lie in the arena, else in chunks from the run's allocator.
@@ -96,7 +107,8 @@ struct ExtentCheck {  ///< left == right, else check `check` fails before anythi
 
 struct Program {
   std::string name;
-  std::vector<std::shared_ptr<const SymbolInfo>> symbols;
+  std::vector<std::shared_ptr<const SymbolInfo>> symbols;  ///< that are fed
+  std::vector<ProducedExtent> produced;
   std::vector<ProgramPort> inputs, outputs;
   std::vector<ProgramVariable> variables;
   std::vector<Array> constants;
@@ -121,6 +133,7 @@ struct Program {
 ///     custom_call "clip" (f32[batch]) -> (f32[batch], i64[])
 ///     check check_failed "loss is not finite" hint "lower the learning rate"
 ///     require batch == n check 0
+///     produced count bound batch
 ///     buffer x = input x
 ///     buffer h = arena 0 : f32[batch]
 ///     buffer p = arena 64*ceildiv(4*batch, 64) : bool[]
@@ -140,6 +153,7 @@ struct Program {
 ///     if p {
 ///     } else {
 ///     }
+///     produce count = c limit batch
 ///     commit w
 ///   }
 std::string print(const Program& program, bool with_kernels = true, bool locations = false);
@@ -152,7 +166,12 @@ std::string find_violation(const Program& program);
 /// How deep statements may nest. Nothing but their destruction recurses over them.
 inline constexpr int max_statement_depth = 4096;
 
-/// The kernel-call symbols of a program are matched by name: kernel symbol "batch" gets the program's "batch".
+/// The kernel-call symbols of a program are matched by name: kernel symbol "batch" gets the program's "batch", fed or produced.
+
+/// An upper bound of `dim` in the symbols that are fed.
+Dim upper_bound(const Program& program, const Dim& dim);
+/// Where kiln_call::symbols holds a symbol: the fed ones come first, then the produced ones. Nothing for one that the program does not know.
+std::optional<std::size_t> symbol_index(const Program& program, std::string_view name);
 
 /// Runs a program on memory with the loop interpreter for its kernels: the exact meaning of what codegen emits. `call` as for generated
 /// code. Serves as kiln_entry / kiln_plan through these, with the Program in kiln_call::program.
@@ -164,7 +183,9 @@ std::int32_t interpret_program(kiln_call* call);
 std::int32_t interpret_plan(void* program, const std::int64_t* symbols, std::int64_t* values);
 
 /// The Dims that the plan computes, in order: arena bytes, then the non-constant, non-symbol extents of inputs, then of outputs, then both
-/// sides of the extent checks, then the non-constant, non-symbol extents of each custom call's operands and results. Everything that fills
-/// or reads kiln_call::values uses this list.
+/// sides of the extent checks, then the non-constant, non-symbol extents of each custom call's operands and results, then for each output
+/// with produced extents an upper bound of its number of elements. Everything that fills or reads kiln_call::values uses this list.
 std::vector<Dim> plan_dims(const Program& program);
+/// Has the port extents that are known only after the run?
+bool has_produced_extents(const Program& program, const ProgramPort& port);
 }  // namespace kiln::ir

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "ir/loop_interpreter.h"
+#include "ir/produced.h"
 #include "ir/program.h"
 #include "kiln/abi.h"
 
@@ -35,22 +36,17 @@ using ValueOf = std::function<std::optional<std::int64_t>(std::string_view)>;
 
 ValueOf value_lookup(const Program& program, const std::int64_t* symbols) {
   return [&program, symbols](std::string_view name) -> std::optional<std::int64_t> {
-    for (std::size_t i = 0; i < program.symbols.size(); ++i)
-      if (program.symbols[i]->name == name) return symbols[i];
-    return std::nullopt;
+    const std::optional<std::size_t> index = symbol_index(program, name);
+    return index ? std::optional(symbols[*index]) : std::nullopt;
   };
 }
 
 class Run {
  public:
-  Run(const Program& program, kiln_call& call) : p_(program), call_(call) {
-    const ValueOf value_of = value_lookup(program, call.symbols);
-    for (const ProgramBuffer& b : program.buffers) {
-      bytes_.push_back(static_cast<std::size_t>(evaluate(product(b.extents), value_of)) * size_of(b.dtype));
-      offsets_.push_back(b.storage == Storage::arena ? evaluate(b.offset, value_of) : 0);
-    }
+  Run(const Program& program, kiln_call& call) : p_(program), call_(call), value_of_(value_lookup(program, call.symbols)) {
+    for (const ProgramBuffer& b : program.buffers) offsets_.push_back(b.storage == Storage::arena ? evaluate(b.offset, value_of_) : 0);
     for (const Tape& t : program.tapes)
-      item_bytes_.push_back(static_cast<std::size_t>(evaluate(product(t.extents), value_of)) * size_of(t.dtype));
+      item_bytes_.push_back(static_cast<std::size_t>(evaluate(product(t.extents), value_of_)) * size_of(t.dtype));
     first_chunks_.resize(program.tapes.size());
     kernels_.resize(program.kernels.size());
   }
@@ -102,7 +98,7 @@ class Run {
     switch (s.kind) {
       case StatementKind::call: call(s); break;
       case StatementKind::copy:
-        if (bytes_[s.buffers[0]] != 0) std::memmove(address(s.buffers[0]), address(s.buffers[1]), bytes_[s.buffers[0]]);
+        if (const std::size_t bytes = bytes_of(s.buffers[0]); bytes != 0) std::memmove(address(s.buffers[0]), address(s.buffers[1]), bytes);
         break;
       case StatementKind::if_: frames_.push_back({&s.blocks[is_true(s.buffers[0]) ? 0 : 1]}); break;
       case StatementKind::while_: frames_.push_back({&s.blocks[0], 0, &s, true}); break;
@@ -121,6 +117,12 @@ class Run {
       case StatementKind::poll:
         if (call_.poll) return call_.poll(call_.poll_context);
         break;
+      case StatementKind::produce: {
+        std::int64_t count = 0;
+        std::memcpy(&count, address(s.buffers[0]), sizeof count);
+        call_.symbols[p_.symbols.size() + s.index] = std::clamp<std::int64_t>(count, 0, std::max<std::int64_t>(0, evaluate(s.limit, value_of_)));
+        break;
+      }
       case StatementKind::commit: std::swap(call_.variables[s.index], call_.shadows[s.index]); break;
     }
     return KILN_OK;
@@ -130,10 +132,11 @@ class Run {
     auto& ready = kernels_[s.index];
     if (!ready) {
       const Kernel& kernel = p_.kernels[s.index];
-      ready.emplace(Ready{KernelInterpreter(kernel), {}});
-      const ValueOf value_of = value_lookup(p_, call_.symbols);
-      for (const auto& info : kernel.symbols) ready->symbols.push_back(value_of(info->name).value());
+      ready.emplace(Ready{KernelInterpreter(kernel), {}, {}});
+      for (const auto& info : kernel.symbols) ready->places.push_back(symbol_index(p_, info->name).value());
     }
+    ready->symbols.clear();
+    for (const std::size_t place : ready->places) ready->symbols.push_back(call_.symbols[place]);
     buffers_.clear();
     for (const std::uint32_t id : s.buffers) buffers_.push_back({address(id)});
     ready->interpreter.run(buffers_, ready->symbols);
@@ -192,12 +195,18 @@ class Run {
 
   struct Ready {
     KernelInterpreter interpreter;
+    std::vector<std::size_t> places;  ///< of its symbols in kiln_call::symbols
     std::vector<std::int64_t> symbols;
   };
 
+  std::size_t bytes_of(std::uint32_t id) const {
+    const ProgramBuffer& b = p_.buffers[id];
+    return static_cast<std::size_t>(evaluate(product(b.extents), value_of_)) * size_of(b.dtype);
+  }
+
   const Program& p_;
   kiln_call& call_;
-  std::vector<std::size_t> bytes_;  // of buffers
+  ValueOf value_of_;
   std::vector<std::int64_t> offsets_;
   std::vector<std::size_t> item_bytes_;  // of tapes
   std::vector<Chunk*> first_chunks_;     // of tapes; null: none yet
@@ -223,7 +232,32 @@ std::vector<Dim> plan_dims(const Program& program) {
       for (const Type& type : *list)
         for (const Dim& dim : type.dims)
           if (!dim.is_constant() && !dim.as_symbol()) result.push_back(dim);
+  for (const ProgramPort& port : program.outputs)
+    if (has_produced_extents(program, port)) result.push_back(upper_bound(program, product(port.dims)));
   return result;
+}
+
+Dim upper_bound(const Program& program, const Dim& dim) {
+  if (dim.is_constant() || program.produced.empty()) return dim;
+  return upper_bound(dim, [&](std::string_view name) -> std::optional<Dim> {
+    const auto found = std::ranges::find(program.produced, name, &ProducedExtent::name);
+    return found == program.produced.end() ? std::nullopt : std::optional(found->bound);
+  });
+}
+
+std::optional<std::size_t> symbol_index(const Program& program, std::string_view name) {
+  for (std::size_t i = 0; i < program.symbols.size(); ++i)
+    if (program.symbols[i]->name == name) return i;
+  for (std::size_t i = 0; i < program.produced.size(); ++i)
+    if (program.produced[i].name == name) return program.symbols.size() + i;
+  return std::nullopt;
+}
+
+bool has_produced_extents(const Program& program, const ProgramPort& port) {
+  return std::ranges::any_of(port.dims, [&](const Dim& dim) {
+    if (dim.is_constant()) return false;
+    return std::ranges::any_of(program.produced, [&](const ProducedExtent& extent) { return mentions(dim, extent.name); });
+  });
 }
 
 std::int32_t interpret_plan(void* program, const std::int64_t* symbols, std::int64_t* values) {

@@ -119,6 +119,14 @@ class ProgramParser {
       p_.extent_checks.push_back(std::move(check));
       return true;
     }
+    if (s_.accept("produced")) {
+      ProducedExtent extent;
+      extent.name = new_name(produced_, "a produced symbol");
+      s_.expect("bound");
+      extent.bound = dim();
+      p_.produced.push_back(std::move(extent));
+      return true;
+    }
     const std::size_t at = s_.position();
     const bool call = s_.accept("custom_call");
     if (!call && !s_.accept("check")) return false;
@@ -268,6 +276,13 @@ class ProgramParser {
       s.index = s_.index("a check");
       s_.expect(",");
       s.buffers = {buffer_reference()};
+    } else if (word == "produce") {
+      s.kind = StatementKind::produce;
+      s.index = reference(produced_, "a produced symbol");
+      s_.expect("=");
+      s.buffers = {buffer_reference()};
+      s_.expect("limit");
+      s.limit = dim();
     } else if (word == "poll") {
       s.kind = StatementKind::poll;
     } else if (word == "commit") {
@@ -339,7 +354,7 @@ class ProgramParser {
   std::size_t size_;
   Program p_;
   std::unordered_map<std::string, std::shared_ptr<SymbolInfo>> symbols_;
-  Names inputs_, outputs_, variables_, buffers_, tapes_;
+  Names inputs_, outputs_, variables_, buffers_, tapes_, produced_;
   Names kernels_;  // as calls mention them, in order
 };
 

@@ -83,6 +83,8 @@ class Printer {
     }
     for (const ExtentCheck& c : program_.extent_checks)
       out_ += fmt::format("  require {} == {} check {}\n", to_string(c.left), to_string(c.right), c.check);
+    for (const ProducedExtent& e : program_.produced)
+      out_ += fmt::format("  produced {} bound {}\n", name_text(e.name), to_string(e.bound));
     for (const ProgramBuffer& b : program_.buffers) {
       out_ += fmt::format("  buffer {} = {} {}\n", name_text(b.name), name_of(b.storage), place(b));
     }
@@ -141,6 +143,8 @@ class Printer {
       case StatementKind::check: return fmt::format("check {}, {}", s.index, operand(s, 0));
       case StatementKind::poll: return "poll";
       case StatementKind::commit: return fmt::format("commit {}", name_in(program_.variables, s.index));
+      case StatementKind::produce:
+        return fmt::format("produce {} = {} limit {}", name_in(program_.produced, s.index), operand(s, 0), to_string(s.limit));
     }
     return "";
   }

@@ -21,6 +21,9 @@
 // 15. Extent checks name existing checks.
 // 16. Statements nest at most max_statement_depth deep.
 // 17. Every kernel keeps the invariants of loop IR.
+// 18. A produce is of an i64[]. What a statement needs of extents (the symbols of a kernel, the sizes of a copy, a tape item or the types
+//     of a custom call, the limit of a produce) and the extents of outputs have been produced before it. Inputs, requirements, bounds and
+//     the arena mention no produced symbol.
 //
 // Sizes that cannot be compared symbolically (invariants 4 and 5) are compared at several values of the symbols.
 #include <algorithm>
@@ -59,6 +62,7 @@ class Verifier {
     });
     order();
     written_before_read();
+    produced_before_use();
     memory();
   }
 
@@ -72,7 +76,20 @@ class Verifier {
   void symbols() {
     for (const auto& info : p_.symbols)
       if (!symbols_.insert(info->name).second) fail(3, fmt::format("symbol '{}' is listed twice", info->name));
-    check_dim(p_.arena_bytes, "the arena's size");
+    for (const ProducedExtent& extent : p_.produced) check_fed(extent.bound, fmt::format("the bound of '{}'", extent.name));
+    check_fed(p_.arena_bytes, "the arena's size");
+    for (const ProducedExtent& extent : p_.produced) {
+      if (!symbols_.insert(extent.name).second) fail(3, fmt::format("symbol '{}' is listed twice", extent.name));
+      produced_.insert(extent.name);
+    }
+  }
+
+  /// As check_dim; no produced symbol either.
+  void check_fed(const Dim& dim, const std::string& what) const {
+    check_dim(dim, what);
+    if (dim.is_constant()) return;
+    for (const std::string& name : symbols_of(dim))
+      if (produced_.contains(name)) fail(18, fmt::format("{} mentions '{}', which is produced", what, name));
   }
 
   void check_dim(const Dim& dim, std::string_view what) const {
@@ -98,7 +115,10 @@ class Verifier {
     distinct(p_.tapes, "tapes");
     for (const auto* ports : {&p_.inputs, &p_.outputs})
       for (const ProgramPort& port : *ports)
-        for (const Dim& dim : port.dims) check_dim(dim, fmt::format("'{}'", port.name));
+        for (const Dim& dim : port.dims) {
+          const std::string what = fmt::format("'{}'", port.name);
+          ports == &p_.inputs ? check_fed(dim, what) : check_dim(dim, what);
+        }
     for (const ProgramVariable& v : p_.variables)
       for (const Dim& dim : v.dims)
         if (!dim.is_constant()) fail(3, fmt::format("variable '{}' has extent {}", v.name, to_string(dim)));
@@ -115,8 +135,8 @@ class Verifier {
         for (const Type& type : *list)
           for (const Dim& dim : type.dims) check_dim(dim, fmt::format("custom call \"{}\"", c.name));
     for (const ExtentCheck& c : p_.extent_checks) {
-      check_dim(c.left, "a requirement");
-      check_dim(c.right, "a requirement");
+      check_fed(c.left, "a requirement");
+      check_fed(c.right, "a requirement");
       if (c.check >= p_.checks.size()) fail(15, fmt::format("a requirement names check {} of {}", c.check, p_.checks.size()));
     }
   }
@@ -124,7 +144,7 @@ class Verifier {
   void buffer(const ProgramBuffer& b) const {
     for (const Dim& dim : b.extents) check_dim(dim, fmt::format("buffer '{}'", b.name));
     if (b.storage == Storage::arena) {
-      check_dim(b.offset, fmt::format("buffer '{}'", b.name));
+      check_fed(b.offset, fmt::format("buffer '{}'", b.name));
       if (!b.offset.is_constant(0) && known_divisor(b.offset) % 64 != 0)
         fail(4, fmt::format("buffer '{}' begins at {}, which is no multiple of 64", b.name, to_string(b.offset)));
       return;
@@ -193,6 +213,14 @@ class Verifier {
         tape_item();
         break;
       case StatementKind::poll: need(0, 0, SIZE_MAX); break;
+      case StatementKind::produce: {
+        need(1, 0, p_.produced.size());
+        const ProgramBuffer& b = p_.buffers[s.buffers[0]];
+        if (b.dtype != DType::i64 || !same_size(b.extents, {}))
+          fail(18, fmt::format("'{}' is produced from '{}', {}{}", p_.produced[s.index].name, b.name, name_of(b.dtype), to_string(b.extents)));
+        check_dim(s.limit, fmt::format("the limit of '{}'", p_.produced[s.index].name));
+        break;
+      }
       case StatementKind::commit:
         need(0, 0, p_.variables.size());
         if (!p_.variables[s.index].shadowed || !p_.variables[s.index].assigned)
@@ -307,6 +335,41 @@ class Verifier {
       if (!outputs[k]) fail(14, fmt::format("output '{}' is never written", p_.outputs[k].name));
   }
 
+  /// Invariant 18, in the order of the text: a loop's body counts as run.
+  void produced_before_use() const {
+    if (p_.produced.empty()) return;
+    std::unordered_set<std::string> known;
+    const auto need = [&](std::string_view name, std::string_view what) {
+      if (produced_.contains(std::string(name)) && !known.contains(std::string(name)))
+        fail(18, fmt::format("{} needs '{}' before it is produced", what, name));
+    };
+    const auto need_dims = [&](std::span<const Dim> dims, std::string_view what) {
+      for (const Dim& dim : dims)
+        if (!dim.is_constant())
+          for (const std::string& name : symbols_of(dim)) need(name, what);
+    };
+    for_each_statement(p_, [&](const Statement& s, int) {
+      switch (s.kind) {
+        case StatementKind::call:
+          for (const auto& info : p_.kernels[s.index].symbols) need(info->name, fmt::format("kernel @{}", p_.kernels[s.index].name));
+          break;
+        case StatementKind::copy: need_dims(p_.buffers[s.buffers[0]].extents, "a copy"); break;
+        case StatementKind::tape_push:
+        case StatementKind::tape_pop: need_dims(p_.tapes[s.index].extents, "a tape"); break;
+        case StatementKind::custom_call:
+          for (const auto* list : {&p_.custom_calls[s.index].operands, &p_.custom_calls[s.index].results})
+            for (const Type& type : *list) need_dims(type.dims, "a custom call");
+          break;
+        case StatementKind::produce:
+          need_dims(std::span(&s.limit, 1), "a limit");
+          known.insert(p_.produced[s.index].name);
+          break;
+        default: break;
+      }
+    });
+    for (const ProgramPort& port : p_.outputs) need_dims(port.dims, fmt::format("output '{}'", port.name));
+  }
+
   // ---- the arena
 
   /// Symbol values to compare sizes at: the least, and some greater ones that differ between symbols, within their bounds and multiples.
@@ -343,7 +406,7 @@ class Verifier {
       for (const std::uint32_t id : order) {
         const ProgramBuffer& b = p_.buffers[id];
         const std::int64_t begin = evaluate(b.offset, value_of);
-        const std::int64_t bytes = evaluate(product(b.extents), value_of) * static_cast<std::int64_t>(size_of(b.dtype));
+        const std::int64_t bytes = evaluate(upper_bound(p_, product(b.extents)), value_of) * static_cast<std::int64_t>(size_of(b.dtype));
         if (begin < 0 || bytes > arena - begin) fail(4, fmt::format("buffer '{}' ends beyond the arena", b.name));
         if (bytes == 0) continue;
         for (; !ends.empty() && ends.begin()->first < ranges[id].first; ends.erase(ends.begin())) alive.erase(ends.begin()->second);
@@ -361,7 +424,8 @@ class Verifier {
   }
 
   const Program& p_;
-  std::unordered_set<std::string> symbols_;
+  std::unordered_set<std::string> symbols_;   // fed and produced
+  std::unordered_set<std::string> produced_;
 };
 
 }  // namespace

@@ -29,6 +29,7 @@
 
 #include "ir/builder.h"
 #include "ir/op.h"
+#include "ir/produced.h"
 #include "ir/text.h"
 #include "passes/lowering.h"
 #include "passes/passes.h"
@@ -86,10 +87,16 @@ Dims squeezed(const Dims& dims) {
   return out;
 }
 
+/// Produced symbols of the module, and what each graph needs of them.
+struct Produced {
+  ir::ProducedSymbols symbols;
+  std::vector<ir::ProducedUse> uses;
+};
+
 class Fuser {
  public:
-  Fuser(Module& module, GraphId id, std::map<std::string, GraphId>& bodies, std::vector<std::string>* log)
-      : module_(module), graph_(module.graph(id)), id_(id), bodies_(bodies), log_(log) {}
+  Fuser(Module& module, GraphId id, const Produced& produced, std::map<std::string, GraphId>& bodies, std::vector<std::string>* log)
+      : module_(module), graph_(module.graph(id)), id_(id), produced_(produced), bodies_(bodies), log_(log) {}
 
   bool run() {
     classify();
@@ -109,11 +116,14 @@ class Fuser {
     cluster_of_.assign(n, ir::none);
     ready_.assign(n, -1);
     users_.assign(n, {});
+    produced_before_.assign(n, {});
     std::vector<int> free_size(n, 0);
     for (NodeId i = 0; i < n; ++i) {
       const Node& node = graph_.node(i);
       roles_[i] = role_of(i, free_size);
+      find_produced(i);
       int level = 0;
+      for (const NodeId d : produced_before_[i]) level = std::max(level, level_[d]);
       for (ValueId v : node.operands) {
         const NodeId d = graph_.defining_node(v);
         level = std::max(level, level_[d]);
@@ -131,6 +141,10 @@ class Fuser {
     for (NodeId i = 0; i < n; ++i)
       if (roles_[i] == Role::boundary)
         for (ValueId v : graph_.node(i).operands) needed[graph_.defining_node(v)] = true;
+    // What an update starts as is the same memory, also through a reshape.
+    for (NodeId i = 0; i < n; ++i)
+      if (ir::info(graph_.node(i).op).update != nullptr)
+        if (const NodeId d = graph_.defining_node(graph_.node(i).operands[0]); graph_.node(d).op == Op::reshape) needed[d] = true;
     for (NodeId i = 0; i < n; ++i) {
       const Node& node = graph_.node(i);
       if (!needed[i] || node.op == Op::constant) continue;
@@ -155,6 +169,25 @@ class Fuser {
         return roles_[u] == Role::reduce || ((roles_[u] == Role::element || roles_[u] == Role::view) && feeds_reduce_[u]);
       });
     }
+  }
+
+  /// The shrinks that give the symbols of the node their values: it runs after them. What is copied into its users hands them on.
+  void find_produced(NodeId i) {
+    if (produced_.symbols.empty()) return;
+    const Node& node = graph_.node(i);
+    std::set<NodeId> before;
+    const auto add = [&](const std::string& symbol) {
+      for (const auto& definition : produced_.symbols.definitions(symbol))
+        if (definition.graph == id_) before.insert(definition.node);
+    };
+    for (const std::string& symbol : produced_.symbols.mentioned(graph_, node)) add(symbol);
+    for (const GraphId region : ir::regions_of(node))
+      for (const std::string& symbol : produced_.uses[region].needed) add(symbol);
+    for (ValueId v : node.operands) {
+      const NodeId d = graph_.defining_node(v);
+      if (roles_[d] == Role::view || roles_[d] == Role::free) before.insert(produced_before_[d].begin(), produced_before_[d].end());
+    }
+    produced_before_[i].assign(before.begin(), before.end());
   }
 
   Role role_of(NodeId i, std::vector<int>& free_size) const {
@@ -290,6 +323,7 @@ class Fuser {
   int latest(NodeId i) const {
     int latest = -1;
     for (ValueId v : graph_.node(i).operands) latest = std::max(latest, ready_[graph_.defining_node(v)]);
+    for (const NodeId d : produced_before_[i]) latest = std::max(latest, ready_[d]);
     return latest;
   }
 
@@ -479,7 +513,7 @@ class Fuser {
   void open_own(NodeId i) {
     const Kind kind = ir::info(graph_.node(i).op).kernel;
     open(i, kind).domain = dims_of(i);
-    if (kind == Kind::fold) absorb_producers(i);
+    if (kind == Kind::fold || kind == Kind::sort || kind == Kind::update) absorb_producers(i);
   }
 
   /// How often a fold reads each element of an operand, for typical extents.
@@ -501,6 +535,29 @@ class Fuser {
   }
 
   /// A node that reads its operand at other indices takes in a producing map kernel that nobody else needs, when that costs nothing twice.
+  /// Does the producer read what the update starts as? Then the update could not change that in place.
+  bool reads_start(const Cluster& producer, NodeId update) const {
+    const ValueId start = source_of(graph_.node(update).operands[0]).value;
+    return std::any_of(producer.nodes.begin(), producer.nodes.end(), [&](NodeId m) {
+      return std::ranges::any_of(graph_.node(m).operands, [&](ValueId v) { return source_of(v).value == start; });
+    });
+  }
+
+  /// Is the node the first of a chain of reshapes that only `user` reads?
+  bool only_reshapes(NodeId i, NodeId user) const {
+    while (roles_[i] == Role::view && graph_.node(i).op == Op::reshape && users_[i].size() == 1) {
+      if (users_[i][0] == user) return true;
+      i = users_[i][0];
+    }
+    return false;
+  }
+
+  /// Does the node read elements of this operand several times, as far as is known?
+  bool repeats_operand(NodeId i, ValueId v) const {
+    return graph_.node(i).op == Op::gather && v == graph_.node(i).operands[0] &&
+           typical(ir::product(dims_of(i))) > typical(ir::product(graph_.type(v).dims));
+  }
+
   void absorb_producers(NodeId i) {
     const int number = static_cast<int>(cluster_of_[i]);
     const bool contraction = roles_[i] == Role::contraction, fold = clusters_[static_cast<std::size_t>(number)].kind == Kind::fold;
@@ -510,17 +567,22 @@ class Fuser {
       const std::uint32_t p = cluster_of_[d];
       if (p == ir::none || static_cast<int>(p) == number) continue;
       Cluster& producer = clusters_[p];
-      if (producer.kind != Kind::map || s.viewed) continue;
+      if (producer.kind != Kind::map) continue;
+      const bool update = clusters_[static_cast<std::size_t>(number)].kind == Kind::update;
+      if (update ? s.value == source_of(graph_.node(i).operands[0]).value || reads_start(producer, i) : s.viewed) continue;
       if (producer.nodes.size() + clusters_[static_cast<std::size_t>(number)].nodes.size() > max_cluster_nodes) continue;
       const bool private_result = std::all_of(producer.nodes.begin(), producer.nodes.end(), [&](NodeId m) {
         if (is_result(m)) return false;
-        return std::all_of(users_[m].begin(), users_[m].end(), [&](NodeId u) { return cluster_of_[u] == p || (m == d && u == i); });
+        return std::all_of(users_[m].begin(), users_[m].end(), [&](NodeId u) {
+          return cluster_of_[u] == p || (m == d && (u == i || (update && only_reshapes(u, i))));
+        });
       });
       // A contraction reads an operand many times or packs it; only moving data is worth taking in, arithmetic is done once before.
       const std::int64_t reads = fold ? reads_per_element(i, v) : 1;
       const bool cheap = std::all_of(producer.nodes.begin(), producer.nodes.end(), [&](NodeId m) {
         const ir::OpInfo& entry = ir::info(graph_.node(m).op);
         if (fold) return cheap_in_fold(m, reads);
+        if (repeats_operand(i, v)) return cheap_in_fold(m, max_fold_reads) && producer.nodes.size() <= 4;
         return contraction ? !entry.elementwise || graph_.node(m).op == Op::convert : true;
       });
       if (!private_result || !cheap) continue;
@@ -569,6 +631,8 @@ class Fuser {
           const std::uint32_t p = unit_of_node[graph_.defining_node(source_of(v).value)];
           if (p != ir::none && p != u && seen.insert(p).second) visit(p);
         }
+        for (const NodeId d : produced_before_[i])
+          if (const std::uint32_t p = unit_of_node[d]; p != u && seen.insert(p).second) visit(p);
       };
       if (units[u].cluster == ir::none)
         from(units[u].position);
@@ -580,6 +644,28 @@ class Fuser {
         units[p].users.push_back(u);
         ++units[u].missing;
       });
+    // Other readers of what an update starts as come first, unless they need the update's result: then it is changed in place.
+    const auto reaches = [&](std::uint32_t from, std::uint32_t to) {
+      std::vector<bool> seen(units.size(), false);
+      std::vector<std::uint32_t> stack{from};
+      while (!stack.empty()) {
+        const std::uint32_t u = stack.back();
+        stack.pop_back();
+        if (u == to) return true;
+        if (seen[u]) continue;
+        seen[u] = true;
+        stack.insert(stack.end(), units[u].users.begin(), units[u].users.end());
+      }
+      return false;
+    };
+    for (std::uint32_t u = 0; u < units.size(); ++u) {
+      if (units[u].cluster == ir::none || clusters_[units[u].cluster].kind != Kind::update) continue;
+      for (const std::uint32_t reader : readers_of_start(clusters_[units[u].cluster], unit_of_node)) {
+        if (reader == u || reaches(u, reader)) continue;
+        units[reader].users.push_back(u);
+        ++units[u].missing;
+      }
+    }
     using Entry = std::pair<NodeId, std::uint32_t>;
     std::priority_queue<Entry, std::vector<Entry>, std::greater<>> heap;
     for (std::uint32_t u = 0; u < units.size(); ++u)
@@ -604,6 +690,24 @@ class Fuser {
     for (ValueId p : graph_.parameters) next_->parameters.push_back(map_[p]);
     for (ValueId r : graph_.results) next_->results.push_back(map_[r]);
     module_.graphs[id_] = std::move(next_);
+  }
+
+  /// The units that read what the cluster's update starts as, itself among them.
+  std::set<std::uint32_t> readers_of_start(const Cluster& c, const std::vector<std::uint32_t>& unit_of_node) const {
+    const NodeId update = *std::ranges::find_if(c.nodes, [&](NodeId m) { return ir::info(graph_.node(m).op).update != nullptr; });
+    NodeId start = graph_.defining_node(source_of(graph_.node(update).operands[0]).value);
+    while (graph_.node(start).op == Op::reshape) start = graph_.defining_node(source_of(graph_.node(start).operands[0]).value);
+    std::set<std::uint32_t> units;
+    std::vector<NodeId> stack{start};
+    while (!stack.empty()) {
+      const NodeId i = stack.back();
+      stack.pop_back();
+      for (const NodeId user : users_[i]) {
+        if (unit_of_node[user] != ir::none) units.insert(unit_of_node[user]);
+        if (roles_[user] == Role::view || graph_.node(user).op == Op::reshape) stack.push_back(user);
+      }
+    }
+    return units;
   }
 
   /// A scalar constant that a boundary node or result reads directly.
@@ -771,6 +875,7 @@ class Fuser {
   Module& module_;
   Graph& graph_;
   GraphId id_;
+  const Produced& produced_;
   std::map<std::string, GraphId>& bodies_;
   std::vector<std::string>* log_;
 
@@ -778,6 +883,7 @@ class Fuser {
   std::vector<int> level_, ready_;
   std::vector<std::uint32_t> cluster_of_;
   std::vector<std::vector<NodeId>> users_;
+  std::vector<std::vector<NodeId>> produced_before_;
   std::vector<bool> feeds_reduce_;
   std::vector<Cluster> clusters_;
 
@@ -790,13 +896,16 @@ class Fuser {
 bool fuse(ir::Module& module, std::vector<std::string>* log) {
   bool changed = false;
   std::map<std::string, GraphId> bodies;
+  ir::ProducedSymbols symbols(module);
+  std::vector<ir::ProducedUse> uses = ir::produced_uses(module, symbols);
+  const Produced produced{std::move(symbols), std::move(uses)};
   const auto count = static_cast<GraphId>(module.graphs.size());
   std::set<GraphId> kernels;
   for (GraphId g = 0; g < count; ++g)
     for (NodeId i = 0; i < module.graph(g).node_count(); ++i)
       if (const Node& node = module.graph(g).node(i); node.op == Op::kernel) kernels.insert(node.attributes.graph("body"));
   for (GraphId g = 0; g < count; ++g)
-    if (!kernels.count(g)) changed |= Fuser(module, g, bodies, log).run();
+    if (!kernels.count(g)) changed |= Fuser(module, g, produced, bodies, log).run();
   if (changed) module.sweep();
   return changed;
 }

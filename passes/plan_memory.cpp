@@ -22,10 +22,11 @@ using ir::Truth;
 /// save.
 constexpr std::size_t max_candidates = 16;
 
-Dim size_in_bytes(const ir::ProgramBuffer& buffer) {
+/// For produced extents that of their bounds.
+Dim size_in_bytes(const ir::Program& program, const ir::ProgramBuffer& buffer) {
   Dim bytes = static_cast<std::int64_t>(size_of(buffer.dtype));
   for (const Dim& extent : buffer.extents) bytes *= extent;
-  return 64 * ceildiv(bytes, 64);
+  return 64 * ceildiv(upper_bound(program, bytes), 64);
 }
 
 class Arena {
@@ -47,7 +48,7 @@ class Arena {
         release(busy.top().second);
         busy.pop();
       }
-      slot_of_[b] = take(size_in_bytes(program_.buffers[b]));
+      slot_of_[b] = take(size_in_bytes(program_, program_.buffers[b]));
       busy.emplace(ranges[b].last, slot_of_[b]);
     }
 

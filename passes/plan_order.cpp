@@ -16,13 +16,27 @@ using ir::NodeId;
 using ir::Op;
 using ir::ValueId;
 
-bool is_alias(Op op) { return op == Op::reshape || op == Op::stop_gradient || op == Op::assign; }
+bool is_alias(Op op) { return op == Op::reshape || op == Op::stop_gradient || op == Op::assign || op == Op::shrink; }
+
+std::span<const ValueId> read_operands(const Node& node) {
+  const std::span<const ValueId> operands(node.operands);
+  if (node.op == Op::shrink) return operands.subspan(1);
+  if (node.op == Op::check) return operands.first(1);
+  return is_alias(node.op) && node.op != Op::assign ? operands.first(0) : operands;
+}
 
 bool writes_results(Op op) { return op == Op::kernel || op == Op::custom_call || op == Op::while_loop; }
 
 ValueId root_of(const Graph& graph, ValueId v) {
-  while (is_alias(graph.definition(v).op)) v = graph.definition(v).operands[0];
-  return v;
+  while (true) {
+    const Node& node = graph.definition(v);
+    if (node.op == Op::check)
+      v = node.operands[1];
+    else if (is_alias(node.op))
+      v = node.operands[0];
+    else
+      return v;
+  }
 }
 
 namespace {
@@ -47,8 +61,7 @@ class MainPlanner {
     users_.resize(graph_.value_count());
     for (NodeId i = 0; i < graph_.node_count(); ++i) {
       const Node& node = graph_.node(i);
-      if (!is_alias(node.op) || node.op == Op::assign)
-        for (ValueId v : node.operands) users_[root_of(graph_, v)].push_back(i);
+      for (ValueId v : read_operands(node)) users_[root_of(graph_, v)].push_back(i);
       if (node.op == Op::variable) variable_of_[node.first_result] = *module_.find_variable(node.attributes.text("name"));
       if (node.op == Op::assign)
         assigned_.emplace_back(*module_.find_variable(node.attributes.text("name")), root_of(graph_, node.operands[0]));

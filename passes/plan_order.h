@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "ir/graph.h"
@@ -14,6 +15,8 @@ namespace kiln::passes {
 bool is_alias(ir::Op op);
 /// Ops that write their results wherever they are told to; those of others have a place already.
 bool writes_results(ir::Op op);
+/// Operands that running the node reads: none of an alias, but for the value of an assign and the count of a shrink.
+std::span<const ir::ValueId> read_operands(const ir::Node& node);
 /// The value whose memory `v` is.
 ir::ValueId root_of(const ir::Graph& graph, ir::ValueId v);
 

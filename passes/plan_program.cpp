@@ -29,6 +29,7 @@
 
 #include "ir/loop_text.h"
 #include "ir/op.h"
+#include "ir/produced.h"
 #include "passes/passes.h"
 #include "passes/plan_in_place.h"
 #include "passes/plan_memory.h"
@@ -119,11 +120,12 @@ class Planner {
       program_.outputs.push_back({unique_name(outputs, name.empty() ? fmt::format("result{}", o) : name), type.dtype, type.dims,
                                   location(main.definition(r).location)});
     }
-    require_fed(known);
+    for (const auto& [name, definitions] : ir::ProducedSymbols(module_).all()) known.insert(name);
+    require_known(known);
   }
 
-  /// Every symbol must be the extent of something that is fed.
-  void require_fed(const std::set<std::string>& known) const {
+  /// Every symbol must be the extent of something that is fed, or be produced.
+  void require_known(const std::set<std::string>& known) const {
     for (GraphId g = 0; g < module_.graphs.size(); ++g) {
       const Graph& graph = module_.graph(g);
       for (NodeId i = 0; i < graph.node_count(); ++i) {
@@ -236,9 +238,8 @@ class Planner {
     std::vector<Statement> statements;
     bool polls = true;
     std::vector<std::uint32_t> readers;          ///< root value -> operands and results that are still to read it
-    std::size_t owned = 0;                       ///< how many of the region's parameters lie in memory that is the region's own
     std::map<ValueId, std::uint32_t> wanted_in;  ///< next values of a loop body: the carried buffer that each should be made in
-    std::map<std::uint32_t, ValueId> lies_in;    ///< carried buffer -> the value that was put there last
+    std::map<std::uint32_t, ValueId> lies_in;    ///< the loop body's own carried buffers -> the value that was put there last
     // What the parent does with the region when it is done.
     enum class Part : std::uint8_t { main, condition, body, then_branch, else_branch, call } part = Part::main;
     NodeId owner = ir::none;  ///< node of the parent frame
@@ -305,8 +306,7 @@ class Planner {
     Frame& frame = frames_.back();
     const Graph& graph = graph_of(frame);
     const Node& node = graph.node(i);
-    if (reads_operands(node.op))
-      for (ValueId v : node.operands) --frame.readers[root_of(graph, v)];
+    for (ValueId v : read_operands(node)) --frame.readers[root_of(graph, v)];
     switch (node.op) {
       case Op::parameter:
       case Op::variable: return;
@@ -320,6 +320,7 @@ class Planner {
       case Op::reshape:
       case Op::stop_gradient:
       case Op::assign: return;
+      case Op::shrink: emit_produce(frame, graph, node); return;
       case Op::kernel: emit_kernel(frame, graph, node); return;
       case Op::custom_call: emit_custom_call(frame, graph, node); return;
       case Op::check: {
@@ -333,7 +334,9 @@ class Planner {
         const Type& type = graph.type(node.first_result);
         const auto tape = static_cast<std::uint32_t>(program_.tapes.size());
         const std::string name = fmt::format("tape{}", tape);
-        program_.tapes.push_back({name, type.dtype, type.dims, buffer(name + ".state", DType::u8, {Dim(64)}, Storage::arena)});
+        Dims extents;  // items of one size, whatever is produced
+        for (const Dim& d : type.dims) extents.push_back(upper_bound(program_, d));
+        program_.tapes.push_back({name, type.dtype, std::move(extents), buffer(name + ".state", DType::u8, {Dim(64)}, Storage::arena)});
         frame.place[node.first_result] = tape;
         frame.statements.push_back({StatementKind::tape_clear, tape, {}, {}});
         return;
@@ -353,6 +356,24 @@ class Planner {
       default:
         throw InternalError(fmt::format("plan: {} in @{} is in no kernel; fusion must have placed it", ir::info(node.op).name, graph.name));
     }
+  }
+
+  /// A shrink is the memory of its operand. What is left is the value of its symbol; graphs that use one name share it, with the greater
+  /// bound.
+  void emit_produce(Frame& frame, const Graph& graph, const Node& node) {
+    const std::string& name = *ir::produced_symbol(node);
+    Statement produce;
+    produce.kind = StatementKind::produce;
+    produce.limit = graph.type(node.operands[0]).dims[0];
+    produce.buffers = {at(frame, node.operands[1])};
+    const Dim bound = upper_bound(program_, produce.limit);
+    const auto found = std::ranges::find(program_.produced, name, &ir::ProducedExtent::name);
+    produce.index = static_cast<std::uint32_t>(found - program_.produced.begin());
+    if (found == program_.produced.end())
+      program_.produced.push_back({name, bound});
+    else
+      found->bound = max(found->bound, bound);
+    frame.statements.push_back(std::move(produce));
   }
 
   /// The operands' buffers, then those of the results.
@@ -398,13 +419,10 @@ class Planner {
 
   // ---- in place ----------------------------------------------------------------------------------------------------------
 
-  static bool reads_operands(Op op) { return !is_alias(op) || op == Op::assign; }
-
   static std::vector<std::uint32_t> count_readers(const Graph& graph) {
     std::vector<std::uint32_t> readers(graph.value_count(), 0);
     for (NodeId i = 0; i < graph.node_count(); ++i)
-      if (reads_operands(graph.node(i).op))
-        for (ValueId v : graph.node(i).operands) ++readers[root_of(graph, v)];
+      for (ValueId v : read_operands(graph.node(i))) ++readers[root_of(graph, v)];
     for (ValueId v : graph.results) ++readers[root_of(graph, v)];
     return readers;
   }
@@ -415,9 +433,8 @@ class Planner {
     const ValueId root = root_of(graph, v);
     if (frame.readers[root] != 0) return false;
     if (std::ranges::count_if(node.operands, [&](ValueId other) { return root_of(graph, other) == root; }) != 1) return false;
-    const auto parameter = std::ranges::find(graph.parameters, root);
-    if (parameter != graph.parameters.end() && static_cast<std::size_t>(parameter - graph.parameters.begin()) >= frame.owned) return false;
-    return program_.buffers[frame.place[root]].storage == Storage::arena;
+    if (frame.lies_in.contains(frame.place[root])) return true;
+    return graph.definition(root).op != Op::parameter && program_.buffers[frame.place[root]].storage == Storage::arena;
   }
 
   /// Where the result of an update kernel goes; what it starts as is there when this returns.
@@ -580,7 +597,6 @@ class Planner {
   void prepare_next(const std::vector<std::uint32_t>& carried) {
     Frame& frame = frames_.back();
     const Graph& graph = graph_of(frame);
-    frame.owned = carried.size();
     std::map<ValueId, int> handed_on;
     for (ValueId v : graph.results) ++handed_on[root_of(graph, v)];
     for (std::size_t k = 0; k < carried.size(); ++k) {

@@ -35,6 +35,8 @@ Shape shape_of(const ValueSpec& value, const Frame& frame) {
 void CustomCalls::call(std::int64_t index, const void* const* inputs, void* const* outputs) const {
   const CustomCallSpec& spec = program_.custom_calls.at(static_cast<std::size_t>(index));
   internal_check(spec.function != nullptr, "a program is run before the functions of its custom calls are known");
+  // Extents may depend on what the run has produced so far.
+  if (program_.produced > 0) program_.plan(program_.self, frame_.symbols.data(), frame_.values.data());
   std::vector<ArrayView> in;
   in.reserve(spec.inputs.size());
   for (std::size_t i = 0; i < spec.inputs.size(); ++i) in.emplace_back(spec.inputs[i].dtype, shape_of(spec.inputs[i], frame_), inputs[i]);

@@ -16,7 +16,7 @@ class SessionState;
 /// throws once the code has returned.
 class CustomCalls {
  public:
-  CustomCalls(const SessionState& session, const Program& program, const Frame& frame)
+  CustomCalls(const SessionState& session, const Program& program, Frame& frame)
       : session_(session), program_(program), frame_(frame) {}
 
   /// kiln_call::custom_call, with this object as its context.
@@ -30,7 +30,7 @@ class CustomCalls {
 
   const SessionState& session_;
   const Program& program_;
-  const Frame& frame_;
+  Frame& frame_;
   std::exception_ptr thrown_;
 };
 

@@ -15,7 +15,7 @@ namespace kiln::runtime {
 struct DimSpec {
   enum class Kind : std::uint8_t { constant, symbol, expression };
   Kind kind = Kind::constant;
-  std::int64_t value = 0;  ///< the extent, the index of the symbol, or the index in what `plan` computes
+  std::int64_t value = 0;  ///< the extent, the index of the symbol (produced ones follow the fed ones), or that in what `plan` computes
   std::string text;        ///< as the user wrote it: "batch", "2*batch + 1"
 };
 
@@ -24,6 +24,9 @@ struct PortSpec {
   DType dtype = DType::f32;
   std::vector<DimSpec> dims;
   Location where;
+  /// An output with produced extents: which value of `plan` is the number of elements that there must be room for. Its shape is known after
+  /// the run.
+  std::int32_t capacity = -1;
 };
 
 struct SymbolSpec {
@@ -82,6 +85,7 @@ struct Program {
   std::vector<Array> constants;
   std::vector<std::int32_t> input_feeds;    ///< of each input: which feed of the request it is
   std::vector<std::int32_t> fetch_outputs;  ///< of each fetch of the request: which output it is, or -1 for an operation
+  std::int32_t produced = 0;                ///< how many symbols get their values during a run
   std::int32_t plan_values = 1;             ///< how many values `plan` writes; the first is the arena's bytes
   kiln_plan plan = nullptr;
   kiln_entry entry = nullptr;

@@ -12,7 +12,7 @@
 namespace kiln::runtime {
 namespace {
 
-constexpr std::string_view magic = "KILNPRG1";
+constexpr std::string_view magic = "KILNPRG2";
 
 class Writer {
  public:
@@ -159,6 +159,7 @@ void exchange_ports(Stream& s, Ports& ports) {
     s.text(port.name);
     exchange_type(s, port);
     exchange_location(s, port.where);
+    s.value(port.capacity);
   });
 }
 
@@ -202,6 +203,7 @@ void exchange(Stream& s, P& program) {
   s.list(program.constants, [](Stream& s, auto& constant) { s.array(constant); });
   s.list(program.input_feeds, [](Stream& s, auto& feed) { s.value(feed); });
   s.list(program.fetch_outputs, [](Stream& s, auto& output) { s.value(output); });
+  s.value(program.produced);
   s.value(program.plan_values);
 }
 
@@ -210,7 +212,9 @@ bool in_range(std::int64_t index, std::size_t size) { return index >= 0 && stati
 void validate(const Program& program, const Reader& reader) {
   constexpr std::int32_t most_plan_values = 1 << 24;
   if (program.plan_values < 1 || program.plan_values > most_plan_values) reader.fail("the number of plan values makes no sense");
+  if (program.produced < 0 || program.produced > most_plan_values) reader.fail("the number of produced symbols makes no sense");
   const auto values = static_cast<std::size_t>(program.plan_values);
+  const std::size_t symbols = program.symbols.size() + static_cast<std::size_t>(program.produced);
   const auto check_dtype = [&](DType dtype) {
     if (static_cast<int>(dtype) >= dtype_count) reader.fail("a dtype does not exist");
   };
@@ -220,12 +224,19 @@ void validate(const Program& program, const Reader& reader) {
       if (dim.kind > DimSpec::Kind::expression) reader.fail("a kind of dimension does not exist");
       const bool valid = dim.kind == DimSpec::Kind::constant
                              ? dim.value >= 0
-                             : in_range(dim.value, dim.kind == DimSpec::Kind::symbol ? program.symbols.size() : values);
+                             : in_range(dim.value, dim.kind == DimSpec::Kind::symbol ? symbols : values);
       if (!valid) reader.fail("a dimension of '" + name + "' refers to nothing");
     }
   };
   for (const auto* ports : {&program.inputs, &program.outputs})
-    for (const PortSpec& port : *ports) check_type(port, port.name);
+    for (const PortSpec& port : *ports) {
+      check_type(port, port.name);
+      if (port.capacity != -1 && !in_range(port.capacity, values)) reader.fail("the size of '" + port.name + "' refers to nothing");
+    }
+  for (const PortSpec& port : program.inputs)
+    for (const DimSpec& dim : port.dims)
+      if (dim.kind == DimSpec::Kind::symbol && !in_range(dim.value, program.symbols.size()))
+        reader.fail("a dimension of '" + port.name + "' is not known before a run");
   for (const CustomCallSpec& call : program.custom_calls)
     for (const auto* list : {&call.inputs, &call.results})
       for (const ValueSpec& value : *list) check_type(value, call.name);

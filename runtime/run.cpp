@@ -1,6 +1,9 @@
 // One run of a program: feeds are checked and bound to symbols, sizes computed, results and the arena provided; then, under the run lock,
 // the entry is called and what it committed is taken over.
 //
+// Results whose extents the run itself finds out get memory for their bound before it, since nothing may fail once variables have changed;
+// afterwards they are cut to what there is.
+//
 // A run changes the session in one place, after the entry has returned KILN_OK: double-buffered variables swap their two buffers. In-place
 // updates were made by the entry itself, which by the contract of kiln_call makes them only when nothing can fail any more. So any error,
 // from whatever step, leaves all variables alone.
@@ -73,7 +76,7 @@ void check_bounds(const SymbolSpec& symbol, const PortSpec& port, const ArrayVie
 // Checks the feeds and gives every symbol its value.
 void bind_feeds(const Program& program, const Strided<ArrayView>& feeds, Frame& frame, Location where) {
   constexpr std::int64_t unbound = -1;
-  frame.symbols.assign(program.symbols.size(), unbound);
+  frame.symbols.assign(program.symbols.size() + static_cast<std::size_t>(program.produced), unbound);
   frame.inputs.resize(program.inputs.size());
   for (std::size_t i = 0; i < program.inputs.size(); ++i) {
     const PortSpec& port = program.inputs[i];
@@ -113,6 +116,7 @@ void bind_feeds(const Program& program, const Strided<ArrayView>& feeds, Frame& 
                   "dimension '" + program.symbols[s].name + "' has no value: no feed has a dimension that is exactly it", where,
                   "feed a placeholder that has '" + program.symbols[s].name + "' as one of its dimensions");
   }
+  std::fill(frame.symbols.begin() + static_cast<std::ptrdiff_t>(program.symbols.size()), frame.symbols.end(), 0);
 }
 
 // What can be said about extents once the plan has computed them.
@@ -170,6 +174,36 @@ void provide_result(Array& result, const PortSpec& port, Frame& frame, const Str
     result = Array(port.dtype, std::move(shape));
   } catch (const Error& error) {
     throw Error(error.code(), error.message(), where, error.hint());
+  }
+}
+
+// Memory for a result of which only the greatest number of elements is known.
+void provide_room(Array& result, const PortSpec& port, Frame& frame, Location where) {
+  if (result.raw() != nullptr) frame.fed.push_back(std::move(result));  // may be fed, as in provide_result
+  const std::int64_t elements = std::max<std::int64_t>(frame.values[static_cast<std::size_t>(port.capacity)], 0);
+  try {
+    result = Array(port.dtype, Shape{elements});
+  } catch (const Error& error) {
+    throw Error(error.code(), error.message(), where, error.hint());
+  }
+}
+
+// Gives such a result its shape. A copy of what there is gives the rest back; where there is no memory for it, the result keeps the room.
+void cut_result(Array& result, const PortSpec& port, const Frame& frame) {
+  Shape shape = Shape::of_rank(port.dims.size());
+  for (std::size_t d = 0; d < port.dims.size(); ++d) shape[d] = extent_of(port.dims[d], frame);
+  internal_check(shape.size() <= result.size(), "a result has at most as many elements as its bound");
+  if (shape.size() == result.size()) {
+    result = result.reshape(std::move(shape));
+    return;
+  }
+  try {
+    Array cut(port.dtype, shape);
+    if (cut.bytes() > 0) std::memcpy(cut.mutable_raw(), result.raw(), cut.bytes());
+    result = std::move(cut);
+  } catch (const Error&) {
+    const void* data = result.raw();
+    result = Array::adopt(port.dtype, std::move(shape), data, std::make_shared<Array>(std::move(result)));
   }
 }
 
@@ -277,7 +311,10 @@ void SessionState::execute(const CachedProgram& cached, const Strided<ArrayView>
   frame.outputs.resize(program.outputs.size());
   for (std::size_t o = 0; o < program.outputs.size(); ++o) {
     Array& result = results[static_cast<std::size_t>(cached.first_fetch[o])];
-    provide_result(result, program.outputs[o], frame, feeds, where);
+    if (program.outputs[o].capacity >= 0)
+      provide_room(result, program.outputs[o], frame, where);
+    else
+      provide_result(result, program.outputs[o], frame, feeds, where);
     frame.outputs[o] = result.mutable_raw();
     if (poison_) std::memset(frame.outputs[o], 0xff, result.bytes());
   }
@@ -341,6 +378,12 @@ void SessionState::execute(const CachedProgram& cached, const Strided<ArrayView>
     }
   }
 
+  if (program.produced > 0 && program.plan != nullptr) {
+    const std::int32_t status = program.plan(program.self, frame.symbols.data(), frame.values.data());
+    internal_check(status == KILN_OK, "sizes within their bounds do not overflow");
+    for (std::size_t o = 0; o < program.outputs.size(); ++o)
+      if (program.outputs[o].capacity >= 0) cut_result(results[static_cast<std::size_t>(cached.first_fetch[o])], program.outputs[o], frame);
+  }
   for (std::size_t i = 0; i < results.size(); ++i) {
     const std::int32_t output = program.fetch_outputs[i];
     if (output < 0) {

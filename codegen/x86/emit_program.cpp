@@ -12,6 +12,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <tuple>
 #include <unordered_map>
 
@@ -123,12 +124,11 @@ class ProgramEmitter {
   Value* slot(std::size_t table, std::uint32_t index) { return b_.CreateConstGEP1_64(m_.pointer, call_pointer(table), index); }
 
   Value* symbol(const std::string& name) {
-    for (std::size_t i = 0; i < program_.symbols.size(); ++i) {
-      if (program_.symbols[i]->name == name)
-        return b_.CreateAlignedLoad(m_.i64, b_.CreateConstGEP1_64(m_.i64, call_pointer(offsetof(kiln_call, symbols)), i), llvm::Align(8));
-    }
-    throw InternalError("program '" + program_.name + "' has no symbol '" + name + "'");
+    const std::optional<std::size_t> index = ir::symbol_index(program_, name);
+    if (!index) throw InternalError("program '" + program_.name + "' has no symbol '" + name + "'");
+    return b_.CreateAlignedLoad(m_.i64, symbol_place(*index), llvm::Align(8));
   }
+  Value* symbol_place(std::size_t index) { return b_.CreateConstGEP1_64(m_.i64, call_pointer(offsetof(kiln_call, symbols)), index); }
 
   void prepare_offsets() {
     std::vector<ir::Dim> distinct;
@@ -243,6 +243,16 @@ class ProgramEmitter {
         Value* old = b_.CreateAlignedLoad(m_.pointer, current, llvm::Align(8));
         b_.CreateAlignedStore(b_.CreateAlignedLoad(m_.pointer, shadow, llvm::Align(8)), current, llvm::Align(8));
         b_.CreateAlignedStore(old, shadow, llvm::Align(8));
+        break;
+      }
+      case StatementKind::produce: {
+        const auto clamp = [&](llvm::CmpInst::Predicate outside, Value* value, Value* limit) {
+          return b_.CreateSelect(b_.CreateICmp(outside, value, limit), limit, value);
+        };
+        Value* count = b_.CreateAlignedLoad(m_.i64, pointer_of(statement.buffers[0]), llvm::Align(8));
+        count = clamp(llvm::CmpInst::ICMP_SGT, count, dims_.emit(statement.limit));
+        count = clamp(llvm::CmpInst::ICMP_SLT, count, m_.integer(0));
+        b_.CreateAlignedStore(count, symbol_place(program_.symbols.size() + statement.index), llvm::Align(8));
         break;
       }
       case StatementKind::if_:
@@ -378,10 +388,9 @@ class ProgramEmitter {
 void emit_plan(ModuleEmitter& m, const ir::Program& program, llvm::Function* function) {
   Builder b(BasicBlock::Create(m.context, "entry", function));
   DimEmitter dims{m, b, [&](const std::string& name) -> Value* {
-                    for (std::size_t i = 0; i < program.symbols.size(); ++i)
-                      if (program.symbols[i]->name == name)
-                        return b.CreateAlignedLoad(m.i64, b.CreateConstGEP1_64(m.i64, function->getArg(1), i), llvm::Align(8));
-                    throw InternalError("program '" + program.name + "' has no symbol '" + name + "'");
+                    const std::optional<std::size_t> index = ir::symbol_index(program, name);
+                    if (!index) throw InternalError("program '" + program.name + "' has no symbol '" + name + "'");
+                    return b.CreateAlignedLoad(m.i64, b.CreateConstGEP1_64(m.i64, function->getArg(1), *index), llvm::Align(8));
                   }};
   dims.checked = true;
   std::uint64_t at = 0;

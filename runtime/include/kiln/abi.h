@@ -34,7 +34,7 @@ typedef struct kiln_call {
   void** variables;              /* current storage of each variable; entries are swapped with `shadows` at commit */
   void** shadows;                /* second storage of the variables that the program double-buffers, else null */
   const void* const* constants;
-  const int64_t* symbols;        /* values of the program's symbols */
+  int64_t* symbols;              /* values of the program's symbols: those of the shapes fed, then room for those that the run produces, which the code writes */
   const int64_t* values;         /* what `plan` computed from them */
   unsigned char* arena;          /* values[0] bytes */
   /* Runs body over 0..count-1 in pieces, on any threads; returns when all are done. Null: the code runs serially. */
@@ -57,7 +57,9 @@ typedef struct kiln_call {
 /* Runs the program. On a result other than KILN_OK no variable has changed. */
 typedef int32_t (*kiln_entry)(kiln_call* call);
 
-/* Computes the program's dim expressions from its symbols; values[0] is the arena's size. KILN_OK or KILN_OVERFLOW. `program` as in kiln_call. */
+/* Computes the program's dim expressions from its symbols; values[0] is the arena's size. KILN_OK or KILN_OVERFLOW. `program` as in kiln_call.
+   Called before a run, with 0 for the symbols that it produces, and again after it where extents of results depend on these: memory for such
+   a result must hold as many elements as its bound, which is among the values. */
 typedef int32_t (*kiln_plan)(void* program, const int64_t* symbols, int64_t* values);
 
 #ifdef __cplusplus
