@@ -89,6 +89,7 @@ Tensor Graph::placeholder(const std::string& name, DType dtype, const Dims& dims
     if (ir::less(dim, 0) == ir::Truth::yes)
       throw Error(ErrorCode::invalid_argument, "placeholder: the extent " + ir::to_string(dim) + " of \"" + name + "\" is negative", where,
                   "use Dim(\"batch\") for an extent that is known only when a value is fed");
+  state_->require_fed(type.dims, "placeholder \"" + name + "\"", where);
   state_->use_symbols(type.dims, where);
   const ir::ValueId value = state_->module.main_graph().add_parameter(std::move(type), name, state_->module.add_location(where));
   state_->names.emplace(name, value);
@@ -220,7 +221,8 @@ std::vector<Operation> Graph::effects() const {
     const ir::Node& node = main.node(n);
     // A run that draws counts itself.
     const bool own = node.op == ir::Op::assign && node.attributes.text("name").starts_with("kiln.");
-    if (node.op == ir::Op::check || (node.op == ir::Op::assign && !own)) result.push_back(Access::operation(*state_, {n}));
+    const bool check = node.op == ir::Op::check && node.result_count == 0;  // one that guards a value runs with it
+    if (check || (node.op == ir::Op::assign && !own)) result.push_back(Access::operation(*state_, {n}));
   }
   return result;
 }

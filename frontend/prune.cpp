@@ -129,6 +129,48 @@ void collect_symbols(const ir::Dim& dim, std::vector<std::string>& found, std::u
     if (seen.insert(name).second) found.push_back(std::move(name));
 }
 
+/// The nodes of main that give values to the produced symbols that a node mentions, in its types, its attributes or the graphs that it runs.
+class ProducedSources {
+ public:
+  explicit ProducedSources(const GraphState& state) : state_(state), seen_(state.produced.empty() ? 0 : state.module.graphs.size()) {}
+
+  /// Calls reach(node) for each.
+  template <class Reach>
+  void visit(const ir::Node& node, Reach&& reach) {
+    if (state_.produced.empty()) return;
+    std::vector<std::string> found;
+    mentioned(state_.module.main_graph(), node, found);
+    std::vector<ir::GraphId> work = ir::regions_of(node);
+    while (!work.empty()) {
+      const ir::GraphId id = work.back();
+      work.pop_back();
+      if (seen_[id]) continue;
+      seen_[id] = true;
+      const ir::Graph& graph = state_.module.graph(id);
+      for (ir::NodeId n = 0; n < graph.node_count(); ++n) {
+        mentioned(graph, graph.node(n), found);
+        for (const ir::GraphId region : ir::regions_of(graph.node(n))) work.push_back(region);
+      }
+    }
+    for (const std::string& name : found)
+      if (const auto source = state_.produced.find(name); source != state_.produced.end() && source->second.graph == state_.module.main)
+        reach(source->second.node);
+  }
+
+ private:
+  static void mentioned(const ir::Graph& graph, const ir::Node& node, std::vector<std::string>& found) {
+    std::unordered_set<std::string> seen;
+    for (std::uint32_t i = 0; i < node.result_count; ++i)
+      for (const ir::Dim& dim : graph.type(node.first_result + i).dims) collect_symbols(dim, found, seen);
+    for (const auto& [name, value] : node.attributes.items())
+      if (const auto* dims = std::get_if<ir::Dims>(&value))
+        for (const ir::Dim& dim : *dims) collect_symbols(dim, found, seen);
+  }
+
+  const GraphState& state_;
+  std::vector<bool> seen_;  ///< graphs whose needs are reached already
+};
+
 /// Names of the symbols in types and attributes of all graphs, in order of first occurrence.
 std::vector<std::string> symbols_of(const ir::Module& module) {
   std::vector<std::string> found;
@@ -222,8 +264,11 @@ PrunedModule prune(GraphState& state, std::span<const Key> fetches, std::span<co
     pruned.fetch_outputs.push_back(found->second);
     reach(main.defining_node(value));
   }
-  for (std::size_t next = 0; next < slice.nodes.size(); ++next)
+  ProducedSources sources(state);
+  for (std::size_t next = 0; next < slice.nodes.size(); ++next) {
     for (const ir::ValueId operand : main.node(slice.nodes[next]).operands) reach(main.defining_node(operand));
+    sources.visit(main.node(slice.nodes[next]), reach);
+  }
   std::sort(slice.nodes.begin(), slice.nodes.end());
   require_single_assigns(state, slice.nodes, where);
 
@@ -270,7 +315,8 @@ PrunedModule prune(GraphState& state, std::span<const Key> fetches, std::span<co
   copier.finish();
   for (const ir::ValueId value : slice.outputs) module.main_graph().results.push_back(renamed.at(value));
 
-  const std::vector<std::string> symbols = symbols_of(module);
+  std::vector<std::string> symbols = symbols_of(module);
+  std::erase_if(symbols, [&](const std::string& name) { return state.produced.contains(name); });
   bind_symbols(state, symbols, slice.feeds, inputs, where);
   std::vector<ir::ValueId> extra;
   for (const ir::ValueId value : inputs)

@@ -56,6 +56,13 @@ void GraphState::use_symbols(const ir::Dims& dims, const Location& where) {
   for (const ir::Dim& dim : dims)
     if (!dim.is_constant()) collect_symbols(dim, found);
   for (const auto& info : found) {
+    if (const auto source = produced.find(info->name); source != produced.end()) {
+      if (std::ranges::find(open, source->second.graph, &Region::graph) != open.end()) continue;
+      const auto& [kind, opened_at] = regions.at(source->second.graph);
+      throw Error(ErrorCode::invalid_argument,
+                  fmt::format("the extent {} exists only in the {} at {}, which produces it", info->name, kind, to_string(opened_at)), where,
+                  "use it in the body, or return a tensor of fixed extents and the count");
+    }
     const auto [known, added] = symbols.try_emplace(info->name, info);
     if (added) {
       if (info->min != 0 || info->max != INT64_MAX || info->multiple_of != 1 || info->typical != 0) module.symbols.push_back(info);
@@ -68,6 +75,24 @@ void GraphState::use_symbols(const ir::Dims& dims, const Location& where) {
           "two extents named \"" + a.name + "\" have different options: one " + symbol_text(a) + ", the other " + symbol_text(*info), where,
           "in one graph the same name means the same value: use one Dim object, or two names");
   }
+}
+
+void GraphState::require_fed(const ir::Dims& dims, const std::string& what, const Location& where) const {
+  for (const ir::Dim& dim : dims)
+    for (const std::string& name : ir::symbols_of(dim))
+      if (const auto source = produced.find(name); source != produced.end()) {
+        const ir::Node& node = module.graph(source->second.graph).node(source->second.node);
+        throw Error(ErrorCode::invalid_argument,
+                    fmt::format("{}: the extent {} is found out by the run, at {}, and cannot be fed", what, name,
+                                to_string(module.location(node.location))),
+                    where, "declare an extent of its own: Dim(\"name\")");
+      }
+}
+
+std::string GraphState::new_symbol(const std::string& wanted) const {
+  std::string name = wanted;
+  for (int k = 1; symbols.contains(name) || produced.contains(name); ++k) name = fmt::format("{}_{}", wanted, k);
+  return name;
 }
 
 ir::ValueId GraphState::variable_value(std::uint32_t index) {
@@ -175,6 +200,18 @@ OpenRegion::~OpenRegion() {
 
 Region OpenRegion::close(std::vector<ir::ValueId> results) {
   internal_check(state_.open.size() == depth_ + 1, "regions close in the reverse of the order in which they were opened");
+  const ir::Graph& graph = state_.module.graph(state_.open.back().graph);
+  for (const ir::ValueId result : results)
+    for (const ir::Dim& dim : graph.type(result).dims)
+      for (const std::string& name : ir::symbols_of(dim)) {
+        const auto source = state_.produced.find(name);
+        if (source == state_.produced.end() || source->second.graph != state_.open.back().graph) continue;
+        throw Error(ErrorCode::unsupported,
+                    fmt::format("the {} returns {}, but the extent {} is produced inside, at {}, and has no value outside",
+                                state_.open.back().kind, ir::to_string(graph.type(result)), name,
+                                to_string(state_.module.location(graph.node(source->second.node).location))),
+                    state_.open.back().where, "return a tensor of fixed extents and the count; pad() fills up to the bound");
+      }
   Region region = std::move(state_.open.back());
   state_.open.pop_back();
   state_.module.graph(region.graph).results = std::move(results);

@@ -60,6 +60,11 @@ struct GraphState : std::enable_shared_from_this<GraphState> {
   std::vector<ir::ValueId> variable_values;  ///< their `variable` nodes' results in the main graph (none: not made yet)
   std::vector<bool> trainable;
   std::unordered_map<std::string, std::shared_ptr<const ir::SymbolInfo>> symbols;
+  struct Produced {
+    ir::GraphId graph = ir::none;
+    ir::NodeId node = ir::none;
+  };
+  std::unordered_map<std::string, Produced> produced;  ///< symbols that a run gives their values: the shrink of each
   std::vector<std::vector<ir::NodeId>> operations;       ///< nodes of the main graph that each Operation runs
   std::unordered_set<std::uint32_t> streams;             ///< taken random streams
   std::unordered_map<std::string, std::uint32_t> draws;  ///< random operations so far in each scope
@@ -75,6 +80,10 @@ struct GraphState : std::enable_shared_from_this<GraphState> {
   Region& innermost() { return open.back(); }
   /// Checks a symbol's options against what is known of the name, and remembers them.
   void use_symbols(const ir::Dims& dims, const Location& where);
+  /// Error when an extent of something that is fed depends on what a run produces.
+  void require_fed(const ir::Dims& dims, const std::string& what, const Location& where) const;
+  /// `wanted`, or with _1, _2 ... when a symbol has that name.
+  std::string new_symbol(const std::string& wanted) const;
   /// The variable's value in the main graph.
   ir::ValueId variable_value(std::uint32_t index);
   /// Index of a new variable; Error when the name is taken.

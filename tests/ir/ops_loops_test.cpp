@@ -55,7 +55,7 @@ TEST_P(Loops, KernelAgreesWithEvaluation) {
 std::vector<Op> lowered_ops() {
   std::vector<Op> ops;
   for (const Op op : all_ops())
-    if (info(op).element || info(op).structured || info(op).update) ops.push_back(op);
+    if (info(op).element || info(op).structured || info(op).update || info(op).ordering) ops.push_back(op);
   return ops;
 }
 

@@ -116,7 +116,7 @@ Literal apply_integer(LoopOp op, DType dtype, const std::vector<Literal>& x) {
       if (!is_signed) return integer(dtype, ua % ub);
       return b == -1 ? integer(dtype, 0) : integer(dtype, static_cast<std::uint64_t>(a % b));
     case LoopOp::negate: return integer(dtype, 0 - ua);
-    case LoopOp::abs: return integer(dtype, a < 0 ? 0 - ua : ua);
+    case LoopOp::abs: return integer(dtype, is_signed && a < 0 ? 0 - ua : ua);
     case LoopOp::and_: return integer(dtype, ua & ub);
     case LoopOp::or_: return integer(dtype, ua | ub);
     case LoopOp::xor_: return integer(dtype, ua ^ ub);
@@ -338,6 +338,38 @@ Array updated(const OpCase& c, const Update& update, const std::vector<Type>& ty
   return out;
 }
 
+/// An ordering: each element's place in its row is the number of those before it, by their keys.
+Array ordered(const OpCase& c, const Ordering& ordering, const std::vector<Type>& types, const std::vector<std::string>& names,
+              const Dims& axes, const Shape& extents) {
+  Array out(types[0].dtype, extents);
+  Evaluation evaluation(c, types);
+  std::vector<std::vector<std::uint64_t>> keys;  // of each element, in memory order
+  ops::for_each_index(extents, [&](std::span<const std::int64_t> index) {
+    evaluation.begin(names, index);
+    std::vector<std::uint64_t>& own = keys.emplace_back();
+    for (const Ordering::Key& key : ordering.keys(evaluation, axes)) {
+      internal_check(is_unsigned_integer(evaluation.dtype_of(key.bits)), "a key is an unsigned integer");
+      own.push_back(static_cast<std::uint64_t>(evaluation.value(key.bits).integer) >> key.unused_bits);
+    }
+  });
+  ops::for_each_index(extents, [&](std::span<const std::int64_t> index) {
+    const auto at = [&](std::int64_t i) {
+      std::vector<std::int64_t> there(index.begin(), index.end());
+      there[ordering.axis] = i;
+      return ops::offset_of(extents, there);
+    };
+    const std::int64_t own = index[ordering.axis];
+    const auto& key = keys[static_cast<std::size_t>(at(own))];
+    std::int64_t place = 0;
+    for (std::int64_t i = 0; i < extents[ordering.axis]; ++i) {
+      const auto& other = keys[static_cast<std::size_t>(at(i))];
+      place += other < key || (other == key && i < own);
+    }
+    out.mutable_data<std::int64_t>()[at(place)] = own;
+  });
+  return out;
+}
+
 }  // namespace
 
 Array lowered(const OpCase& c, std::size_t result) {
@@ -374,6 +406,7 @@ Array lowered(const OpCase& c, std::size_t result) {
   const std::span<const std::int64_t> all(concrete);
   if (structured) return folded(c, *structured, types, result, names, axes, all);
   if (update) return updated(c, *update, types, names, axes, Shape(all));
+  if (entry.ordering) return ordered(c, entry.ordering(node, c.operands, type), types, names, axes, Shape(all));
   const Shape shape(all);
   Array out(type.dtype, shape);
   Evaluation evaluation(c, types);
