@@ -6,6 +6,7 @@
 
 #include "frontend/nn_module.h"
 #include "kiln/operators.h"
+#include "kiln/random.h"
 
 namespace kiln::nn {
 

@@ -1,12 +1,11 @@
 // Losses as objects: how they reduce is chosen once.
 #pragma once
 
-#include "kiln/operators.h"
+#include "kiln/losses.h"
 
 namespace kiln::nn {
 
-/// How a loss's elements become its value.
-enum class Reduction : std::uint8_t { mean, sum, none };
+using kiln::Reduction;
 
 /// (prediction - target)^2, element by element, then reduced.
 class MSELoss {
