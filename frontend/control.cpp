@@ -13,11 +13,12 @@ namespace kiln {
 
 using namespace detail;
 
-std::vector<Tensor> cond(const Operand& predicate, const std::function<std::vector<Tensor>()>& then_body,
-                         const std::function<std::vector<Tensor>()>& else_body) {
-  Emitter emitter({&predicate}, "cond");
+namespace {
+
+std::vector<Tensor> build_cond(Emitter& emitter, const Tensor& predicate, const std::function<std::vector<Tensor>()>& then_body,
+                               const std::function<std::vector<Tensor>()>& else_body) {
   GraphState& state = emitter.state();
-  const ir::ValueId decision = emitter.use(predicate.tensor());
+  const ir::ValueId decision = emitter.use(predicate);
   if (const ir::Type& type = emitter.builder().type(decision); type.dtype != DType::boolean || type.rank() != 0)
     emitter.fail(type.dtype != DType::boolean ? ErrorCode::dtype_mismatch : ErrorCode::shape_mismatch,
                  fmt::format("the predicate must be a bool scalar, but is {}", ir::to_string(type)),
@@ -48,6 +49,14 @@ std::vector<Tensor> cond(const Operand& predicate, const std::function<std::vect
   return wrap_all(emitter, results, results.size());
 }
 
+}  // namespace
+
+std::vector<Tensor> cond(const Operand& predicate, const std::function<std::vector<Tensor>()>& then_body,
+                         const std::function<std::vector<Tensor>()>& else_body) {
+  Emitter emitter({&predicate}, "cond");
+  return build_cond(emitter, predicate.tensor(), then_body, else_body);
+}
+
 namespace {
 
 /// The bodies from `first` on, chosen by comparisons with the middle, so that n bodies cost log2(n) of them.
@@ -55,9 +64,13 @@ std::vector<Tensor> choose(const Tensor& index, const std::vector<std::function<
                            std::size_t count, const Location& where) {
   if (count == 1) return bodies[first]();
   const std::size_t half = count / 2;
-  const LocationScope scope(where);
-  return cond(
-      less(index, static_cast<std::int64_t>(first + half)), [&] { return choose(index, bodies, first, half, where); },
+  const Tensor lower = [&] {
+    const LocationScope scope(where);
+    return less(index, static_cast<std::int64_t>(first + half));
+  }();
+  Emitter emitter(*Access::state(index), "switch_case", where);
+  return build_cond(
+      emitter, lower, [&] { return choose(index, bodies, first, half, where); },
       [&] { return choose(index, bodies, first + half, count - half, where); });
 }
 
@@ -71,7 +84,6 @@ std::vector<Tensor> switch_case(const Operand& index, const std::vector<std::fun
                  fmt::format("the index must be an integer scalar, but is {}", ir::to_string(type)),
                  "convert(index, i64) makes one of a scalar");
   if (bodies.empty()) emitter.fail(ErrorCode::invalid_argument, "there are no bodies", "give at least one");
-  const LocationScope scope(emitter.location());
   // Bodies are compared as they are built, so that the message can say which one differs.
   std::vector<ir::Type> expected;
   std::vector<std::function<std::vector<Tensor>()>> checked;
@@ -88,8 +100,11 @@ std::vector<Tensor> switch_case(const Operand& index, const std::vector<std::fun
       return results;
     });
   const auto last = static_cast<std::int64_t>(bodies.size()) - 1;
-  const Tensor wide = convert(index, i64);
-  const Tensor chosen = select(logical_or(less(wide, 0), greater(wide, last)), last, wide);
+  const Tensor chosen = [&] {
+    const LocationScope scope(emitter.location());
+    const Tensor wide = convert(index, i64);
+    return select(logical_or(less(wide, 0), greater(wide, last)), last, wide);
+  }();
   return choose(chosen, checked, 0, checked.size(), emitter.location());
 }
 

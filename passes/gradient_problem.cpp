@@ -135,12 +135,17 @@ struct Visit {
 }  // namespace
 
 std::optional<GradientProblem> find_gradient_problem(const Module& module, GraphId id, ValueId y, std::span<const ValueId> wrt) {
+  return find_gradient_problem(module, id, {&y, 1}, wrt, false);
+}
+
+std::optional<GradientProblem> find_gradient_problem(const Module& module, GraphId id, std::span<const ValueId> ys,
+                                                     std::span<const ValueId> wrt, bool unconnected) {
   const Graph& graph = module.graph(id);
   GradientPaths paths(module);
-  const Bits useful = paths.useful(id, {&y, 1});
-  for (std::size_t i = 0; i < wrt.size(); ++i) {
+  const Bits useful = paths.useful(id, ys);
+  for (std::size_t i = 0; i < wrt.size() && !unconnected; ++i) {
     if (useful[wrt[i]]) continue;
-    return missing_dependence(module, graph, y, wrt[i], i);
+    return missing_dependence(module, graph, ys[0], wrt[i], i);
   }
   Bits root = paths.active(id, wrt);
   for (std::size_t v = 0; v < root.size(); ++v) root[v] = root[v] && useful[v];
@@ -169,7 +174,7 @@ std::optional<GradientProblem> find_gradient_problem(const Module& module, Graph
       for (std::size_t i = chain.size(); i-- > 0;) {
         const auto& [where, target] = chain[i];
         const Graph& holder = module.graph(where == 0 ? id : visits[where].request.graph);
-        std::vector<ValueId> targets{y};
+        std::vector<ValueId> targets(ys.begin(), ys.end());
         if (where != 0) {
           targets.clear();
           for (std::size_t r = 0; r < holder.results.size(); ++r)

@@ -30,6 +30,9 @@ struct GradientProblem {
 /// Checks what expand_gradients needs, when gradients() is called, so that the error has that line: y depends on each wrt, and every op between them has a
 /// gradient. Nothing when all is well. Linear in the size of the graph, whatever the number of wrts.
 std::optional<GradientProblem> find_gradient_problem(const ir::Module& module, ir::GraphId graph, ir::ValueId y, std::span<const ir::ValueId> wrt);
+/// The same for several values at once, of which each wrt must reach one; `unconnected`: it need not.
+std::optional<GradientProblem> find_gradient_problem(const ir::Module& module, ir::GraphId graph, std::span<const ir::ValueId> ys,
+                                                     std::span<const ir::ValueId> wrt, bool unconnected);
 
 /// Inlines calls, and composites that no later pass knows by name. Leaves bodies of loops, branches and kernels as graphs, and calls that are marked as
 /// recomputed, which keep apart what must not be merged or started early.
