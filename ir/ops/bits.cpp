@@ -78,9 +78,11 @@ double reduced_precision(double x, FloatFormat from, FloatFormat to) {
   double magnitude = std::fabs(x);
   if (to.mantissa < from.mantissa) {
     const int smallest = 2 - (1 << (from.exponent - 1));  // the exponent that denormals share
-    const int places = to.mantissa - std::max(std::ilogb(magnitude), smallest);
-    // In two steps: 2^-places alone may be no number.
-    magnitude = std::ldexp(nearest_even(std::ldexp(magnitude, places)), -places);
+    const int exponent = std::max(std::ilogb(magnitude), smallest), places = to.mantissa - exponent;
+    const double scaled = std::ldexp(magnitude, places);
+    // Without a mantissa a format's even values are those of even exponents as they are stored, with an odd bias.
+    const bool down = to.mantissa == 0 && scaled == 1.5 && exponent % 2 != 0;
+    magnitude = std::ldexp(down ? 1 : nearest_even(scaled), -places);
   }
   if (to.exponent < from.exponent && magnitude != 0) {
     const int bias = (1 << (to.exponent - 1)) - 1;
