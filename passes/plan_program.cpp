@@ -120,7 +120,8 @@ class Planner {
       program_.outputs.push_back({unique_name(outputs, name.empty() ? fmt::format("result{}", o) : name), type.dtype, type.dims,
                                   location(main.definition(r).location)});
     }
-    for (const auto& [name, definitions] : ir::ProducedSymbols(module_).all()) known.insert(name);
+    const ir::ProducedSymbols produced(module_);
+    for (const auto& [name, definitions] : produced.all()) known.insert(name);
     require_known(known);
   }
 
