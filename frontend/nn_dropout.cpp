@@ -2,10 +2,10 @@
 #include "kiln/nn/dropout.h"
 
 #include <fmt/format.h>
-#include <cmath>
 
 #include "frontend/nn_module.h"
 #include "kiln/operators.h"
+#include "kiln/random.h"
 #include "kiln/random.h"
 
 namespace kiln::nn {
@@ -19,16 +19,11 @@ void require_rate(const char* name, double rate, const Location& where) {
     throw Error(ErrorCode::invalid_argument, fmt::format("{}: the rate is {}", name, rate), where, "0 <= rate < 1");
 }
 
-/// The first `kept` dims of x, each drawn for itself; the others are all or nothing.
-Tensor drop_whole(const char* name, const Tensor& x, double rate, std::size_t kept, std::size_t rank) {
-  if (rank && x.rank() != rank)
+Tensor drop_channels(const char* name, const Tensor& x, double rate, std::size_t rank) {
+  if (x.rank() != rank)
     detail::fail(ErrorCode::shape_mismatch, fmt::format("{}: takes tensors of rank {}, but was given {}", name, rank, to_string(x)),
                  "[batch, channels, ...]; Dropout drops single elements");
-  if (x.rank() < kept)
-    detail::fail(ErrorCode::shape_mismatch, fmt::format("{}: the input is {}", name, to_string(x)), "[batch, ...]");
-  std::vector<Dim> dims(x.rank(), Dim(1));
-  for (std::size_t i = 0; i < kept; ++i) dims[i] = x.dims()[i];
-  return x * dropout(detail::graph_of(x).ones(x.dtype(), dims), rate);
+  return channel_dropout(x, rate);
 }
 
 }  // namespace
@@ -44,26 +39,26 @@ Tensor Dropout::forward(const Tensor& x) {
   return at_call([&] { return training() ? dropout(x, rate_) : x; });
 }
 Tensor Dropout1d::forward(const Tensor& x) {
-  return at_call([&] { return training() ? drop_whole("Dropout1d", x, rate_, 2, 3) : x; });
+  return at_call([&] { return training() ? drop_channels("Dropout1d", x, rate_, 3) : x; });
 }
 Tensor Dropout2d::forward(const Tensor& x) {
-  return at_call([&] { return training() ? drop_whole("Dropout2d", x, rate_, 2, 4) : x; });
+  return at_call([&] { return training() ? drop_channels("Dropout2d", x, rate_, 4) : x; });
 }
 Tensor Dropout3d::forward(const Tensor& x) {
-  return at_call([&] { return training() ? drop_whole("Dropout3d", x, rate_, 2, 5) : x; });
+  return at_call([&] { return training() ? drop_channels("Dropout3d", x, rate_, 5) : x; });
 }
 Tensor DropPath::forward(const Tensor& x) {
-  return at_call([&] { return training() ? drop_whole("DropPath", x, rate_, 1, 0) : x; });
+  if (x.rank() == 0) detail::fail(ErrorCode::shape_mismatch, fmt::format("DropPath: the input is {}", to_string(x)), "[batch, ...]");
+  return at_call([&] {
+    if (!training()) return x;
+    std::vector<Dim> dims(x.rank(), Dim(1));
+    dims[0] = x.dim(0);
+    return x * dropout(detail::graph_of(x).ones(x.dtype(), dims), rate_);
+  });
 }
 
 Tensor AlphaDropout::forward(const Tensor& x) {
-  if (!training() || rate_ == 0) return x;
-  return at_call([&] {
-    constexpr double limit = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717;  // -scale * alpha of SELU
-    const double scale = 1 / std::sqrt((limit * limit * rate_ + 1) * (1 - rate_));
-    const Tensor kept = greater(dropout(ones_like(x), rate_), 0);
-    return select(kept, x, limit) * scale - limit * scale * rate_;
-  });
+  return at_call([&] { return training() ? alpha_dropout(x, rate_) : x; });
 }
 
 }  // namespace kiln::nn

@@ -12,6 +12,12 @@ namespace kiln::nn {
 using detail::at_call;
 using detail::graph_of;
 
+Tensor detail::times_transposed(const char* name, const Tensor& x, const Tensor& weight) {
+  Graph graph = graph_of(x);
+  kiln::detail::Emitter emitter(kiln::detail::Access::state(graph), name, call_location());
+  return emitter.wrap(emitter.builder().dot_general(emitter.use(x), emitter.use(weight), {}, {}, {static_cast<std::int64_t>(x.rank()) - 1}, {1}));
+}
+
 // ---- Linear
 
 Linear::Linear(std::int64_t in, std::int64_t out, LinearOptions options) : in_(in), out_(out), options_(options) {}
@@ -32,12 +38,11 @@ Tensor Linear::forward(const Tensor& input) {
                  is_floating(type.dtype) ? "Linear(in, out): in is the input's last dim" : "convert it first: convert(x, f32)");
   return at_call([&] {
     Graph graph = graph_of(input);
-    make_parameters(graph, type.dtype);
-    const Variable weight = parameter(graph, "weight", zeros(type.dtype, {out_, in_}));
-    kiln::detail::Emitter emitter(kiln::detail::Access::state(graph), "Linear", detail::call_location());
-    const Tensor product = emitter.wrap(emitter.builder().dot_general(
-        emitter.use(input), emitter.use(static_cast<const Tensor&>(weight)), {}, {}, {static_cast<std::int64_t>(type.rank()) - 1}, {1}));
-    return options_.bias ? product + parameter(graph, "bias", zeros(type.dtype, {out_})) : product;
+    const DType dtype = input.dtype();
+    make_parameters(graph, dtype);
+    const Variable weight = parameter(graph, "weight", zeros(dtype, {out_, in_}));
+    const Tensor product = detail::times_transposed("Linear", input, weight);
+    return options_.bias ? product + parameter(graph, "bias", zeros(dtype, {out_})) : product;
   });
 }
 

@@ -28,6 +28,9 @@ auto at_call(Function function) {
 /// argument that says so.
 void require_input(const char* name, const Tensor& input, std::int64_t axis, std::int64_t extent, const char* what);
 
+/// x W^T of a weight [out, in]: [..., in] -> [..., out].
+Tensor times_transposed(const char* name, const Tensor& x, const Tensor& weight);
+
 }  // namespace kiln::nn::detail
 
 namespace kiln::detail {
