@@ -37,7 +37,7 @@ std::shared_ptr<GraphState> state_of(ir::Module module) {
   }
   for (const auto& graph : state->module.graphs)
     for (ir::NodeId n = 0; n < graph->node_count(); ++n)
-      if (const ir::Node& node = graph->node(n); node.op == ir::Op::rng_bits)
+      if (const ir::Node& node = graph->node(n); node.op == ir::Op::rng_bits && node.attributes.find("stream"))
         state->streams.insert(static_cast<std::uint32_t>(node.attributes.integer("stream")));
       else if (node.op == ir::Op::custom_call && node.attributes.integer("ordinal") < INT64_MAX)
         state->next_custom_call = std::max(state->next_custom_call, node.attributes.integer("ordinal") + 1);
