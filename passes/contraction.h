@@ -10,18 +10,23 @@
 
 namespace kiln::passes {
 
-/// Axes of a product by what they do. Those of copy_group belong to the copy of a staged factor and are no part of the product.
-enum ContractionGroup { batch_group, m_group, n_group, k_group, copy_group, contraction_group_count };
+/// Axes of a product by what they do. Those of the last two belong to the copies of staged factors and are no part of the product.
+enum ContractionGroup { batch_group, m_group, n_group, k_group, input_group, weights_group, contraction_group_count };
 
 /// A factor of the product: an expression, or an element of a copy that the kernel makes first.
 struct Factor {
   ir::ScalarId value = 0;  ///< the expression (for a staged one: of the copy, in the axes of the copy)
   bool staged = false;
-  ir::Dim copy_extent;  ///< staged: elements of the copy
-  ir::Dim offset;       ///< staged: where the factor stands in the copy, in the axes of the product
-  ir::Dim copy_offset;  ///< staged: where the copied element goes, in the axes of the copy
-  bool padded = false;  ///< staged: the copy has cells that stay 0
-  bool packed = false;  ///< in panels (the right factor) or rows (the left one); `buffer` holds them
+  ir::Dim copy_extent;           ///< staged: elements of the copy
+  ir::Dim offset;                ///< staged: where the factor stands in the copy, in the axes of the product
+  ir::Dim copy_offset;           ///< staged: where the copied element goes, in the axes of the copy
+  int copy_group = input_group;  ///< staged: whose axes the copy runs over
+  struct Padding {
+    std::vector<Axis> axes;
+    ir::Dim offset;
+  };
+  std::vector<Padding> padding = {};  ///< staged: cells of the copy that are zeroed first
+  bool packed = false;                ///< in panels (the right factor) or rows (the left one); `buffer` holds them
   std::optional<ir::BufferId> buffer = {};
 };
 
@@ -39,6 +44,7 @@ struct Product {
   std::array<std::vector<const Axis*>, contraction_group_count> groups = {};
   const Axis *m = nullptr, *n = nullptr;  ///< the axes of a register tile; null: there is none
   bool convolution = false;
+  bool long_window = false;  ///< of a convolution: more positions in its window than in its result (a gradient by the weights)
 
   /// All that are neither k nor tile axes: the loops around the tiles.
   std::vector<const Axis*> outer() const;

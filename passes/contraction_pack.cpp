@@ -36,14 +36,12 @@ RegisterId factor_value(Lowering& lowering, const Product& product, const Factor
 
 /// Zeros first, where there is padding, then the elements.
 void stage(Lowering& lowering, Product& product, Factor& factor) {
-  factor.buffer = lowering.builder.buffer("input", product.accumulator, {factor.copy_extent}, ir::Buffer::Role::scratch, {}, 64);
-  if (factor.padded) {
-    const std::vector<Axis> cells{lowering.axis("i", factor.copy_extent)};
-    const ir::ScalarId zero = lowering.scalars.constant(ir::Literal::of(product.accumulator, 0));
-    emit_map(lowering, cells, {{0, zero, {cells[0].symbol}, factor.buffer}});
-  }
+  const char* name = factor.copy_group == input_group ? "input" : "weights";
+  factor.buffer = lowering.builder.buffer(name, product.accumulator, {factor.copy_extent}, ir::Buffer::Role::scratch, {}, 64);
+  const ir::ScalarId zero = lowering.scalars.constant(ir::Literal::of(product.accumulator, 0));
+  for (const Factor::Padding& cells : factor.padding) emit_map(lowering, cells.axes, {{0, zero, {cells.offset}, factor.buffer}});
   std::vector<Axis> axes;
-  for (const Axis* axis : product.groups[copy_group]) axes.push_back(*axis);
+  for (const Axis* axis : product.groups[factor.copy_group]) axes.push_back(*axis);
   emit_map(lowering, axes, {{0, factor.value, {factor.copy_offset}, factor.buffer}});
 }
 

@@ -69,7 +69,7 @@ namespace {
 }
 
 const char* name_of_group(int group) {
-  static constexpr const char* names[] = {"b", "i", "j", "k", "c"};
+  static constexpr const char* names[] = {"b", "i", "j", "k", "c", "w"};
   return names[group];
 }
 
@@ -142,6 +142,12 @@ ConvolutionAxes find_convolution(Lowering& lowering, Product& p, const ir::Node&
   index.push_back(c.input);
   find_factors(lowering, p, ir::info(node.op).structured(node, types, c.result), index);
   p.convolution = true;
+  Dim positions = 1, window = 1;
+  for (std::size_t s = 0; s < roles.spatial(); ++s) {
+    positions *= c.result.dims[roles.result_spatial[s]];
+    window *= c.rhs.dims[roles.rhs_spatial[s]];
+  }
+  p.long_window = typical(window) > typical(positions);
   return c;
 }
 
@@ -241,7 +247,7 @@ Dim choose_convolution_roles(const Lowering& lowering, Product& p, const Convolu
       if (c.position[d] == axis.symbol && c.roles.windows[d].stride > 1) cost += 0.5;  // loads with gaps
     if (gathers) continue;
     const double score = filled(axis.extent, lanes) / cost;
-    if (score > best_score * 1.0001) {
+    if (score >= best_score) {  // of equal ones the innermost
       best = &axis;
       best_score = score;
     }
@@ -257,23 +263,58 @@ Dim choose_convolution_roles(const Lowering& lowering, Product& p, const Convolu
   return symbol;
 }
 
+/// The cells of the padded input that no element is copied to: two slabs per spatial dim; with lhs_dilation, simply all.
+std::vector<Factor::Padding> padding_of(Lowering& lowering, const ConvolutionAxes& c, const std::vector<std::int64_t>& order,
+                                        const Dims& extents, const Dims& first, const Dims& counts) {
+  std::vector<Factor::Padding> padding;
+  const auto add = [&](std::int64_t dim, const Dim& begin, const Dim& length) {
+    if (length.is_constant(0)) return;
+    Factor::Padding cells;
+    Dims ordered, index;
+    for (const std::int64_t d : order) {
+      cells.axes.push_back(lowering.axis("p", d == dim ? length : extents[d]));
+      ordered.push_back(extents[d]);
+      index.push_back(d == dim ? begin + cells.axes.back().symbol : cells.axes.back().symbol);
+    }
+    cells.offset = memory_offset(ordered, index);
+    padding.push_back(std::move(cells));
+  };
+  const auto& windows = c.roles.windows;
+  if (std::any_of(windows.begin(), windows.end(), [](const ConvolutionWindow& w) { return w.lhs_dilation > 1; })) {
+    const Dim all = ir::product(extents);
+    Factor::Padding cells{{lowering.axis("p", all)}, 0};
+    cells.offset = cells.axes[0].symbol;
+    padding.push_back(std::move(cells));
+    return padding;
+  }
+  for (std::size_t s = 0; s < c.roles.spatial(); ++s) {
+    const std::int64_t d = c.roles.lhs_spatial[s];
+    if (counts[d] == extents[d]) continue;
+    // Where nothing is copied at all, all cells lie behind.
+    const Dim begin = min(max(first[d] + windows[s].low, 0), extents[d]);
+    add(d, 0, begin);
+    add(d, min(begin + counts[d], extents[d]), max(extents[d] - begin - counts[d], 0));
+  }
+  return padding;
+}
+
 /// Copies the input with its padding. Order of dims: what vectors run along is contiguous, else the input features, so that steps of k are;
 /// the windows of a gradient by the weights are longer than its results, so there the batch stands inside, where rows of tiles run.
 void stage_input(Lowering& lowering, Product& p, Factor& input, const ConvolutionAxes& c, const Dim& vector) {
   const Convolution& roles = c.roles;
-  Dim positions = 1, windows = 1;
-  bool vector_is_position = false;
-  for (std::size_t s = 0; s < roles.spatial(); ++s) {
-    positions *= c.result.dims[roles.result_spatial[s]];
-    windows *= c.rhs.dims[roles.rhs_spatial[s]];
-    vector_is_position |= c.position[s] == vector;
-  }
+  std::optional<std::int64_t> along;  // the dim of lhs that vectors run along, if it is spatial
+  for (std::size_t s = 0; s < roles.spatial(); ++s)
+    if (c.position[s] == vector && !vector.is_constant()) along = roles.lhs_spatial[s];
   std::vector<std::int64_t> order;
-  const auto add_spatial = [&] { order.insert(order.end(), roles.lhs_spatial.begin(), roles.lhs_spatial.end()); };
-  if (vector_is_position) {
+  const auto add_spatial = [&] {
+    for (const std::int64_t d : roles.lhs_spatial)
+      if (d != along) order.push_back(d);
+  };
+  if (along) {
     order = {roles.lhs_batch, roles.lhs_feature};
     add_spatial();
-  } else if (typical(windows) > typical(positions) || (c.batch == vector && !vector.is_constant())) {
+    order.push_back(*along);
+  } else if (p.long_window || (c.batch == vector && !vector.is_constant())) {
     add_spatial();
     order.insert(order.end(), {roles.lhs_feature, roles.lhs_batch});
   } else {
@@ -298,13 +339,12 @@ void stage_input(Lowering& lowering, Product& p, Factor& input, const Convolutio
     place[d] = c.position[s] * w.stride + c.window[s] * w.rhs_dilation;
     first[d] = max(ceildiv(-w.low, w.lhs_dilation), 0);
     counts[d] = max(min(n, ceildiv(extents[d] - w.low, w.lhs_dilation)) - first[d], 0);
-    input.padded |= !(counts[d] == extents[d]);
   }
   Dims ordered_extents, ordered_place, ordered_to;
   for (const std::int64_t d : order) {
     Dim at = 0;
     if (!counts[d].is_constant(1)) {
-      p.axes.push_back(lowering.axis(name_of_group(copy_group), counts[d], copy_group));
+      p.axes.push_back(lowering.axis(name_of_group(input_group), counts[d], input_group));
       at = p.axes.back().symbol;
     }
     from[d] = first[d] + at;
@@ -316,6 +356,7 @@ void stage_input(Lowering& lowering, Product& p, Factor& input, const Convolutio
     ordered_place.push_back(place[d]);
     ordered_to.push_back(to[d]);
   }
+  input.padding = padding_of(lowering, c, order, extents, first, counts);
   input.staged = true;
   input.copy_extent = ir::product(ordered_extents);
   input.offset = memory_offset(ordered_extents, ordered_place);
@@ -323,6 +364,35 @@ void stage_input(Lowering& lowering, Product& p, Factor& input, const Convolutio
   ir::Structured copy;
   copy.body = [&](ir::ScalarBuilder& b, std::span<const Dim>) { return b.apply(LoopOp::convert, p.accumulator, {b.operand(0, from)}); };
   input.value = lowering.scalars.body(p.node, copy, {});
+}
+
+/// Copies the weights into the order [window..., input features, output features]: a walk through k is one through memory.
+void stage_weights(Lowering& lowering, Product& p, Factor& weights, const ConvolutionAxes& c) {
+  const Convolution& roles = c.roles;
+  std::vector<std::int64_t> order = roles.rhs_spatial;
+  order.insert(order.end(), {roles.rhs_input_feature, roles.rhs_output_feature});
+  Dims extents, place, to, from(c.rhs.rank());
+  for (const std::int64_t d : order) {
+    extents.push_back(c.rhs.dims[d]);
+    if (c.rhs.dims[d].is_constant(1)) {
+      from[d] = 0;
+    } else {
+      p.axes.push_back(lowering.axis(name_of_group(weights_group), c.rhs.dims[d], weights_group));
+      from[d] = p.axes.back().symbol;
+    }
+    to.push_back(from[d]);
+  }
+  for (std::size_t s = 0; s < roles.spatial(); ++s)
+    place.push_back(roles.windows[s].reversed ? c.rhs.dims[roles.rhs_spatial[s]] - 1 - c.window[s] : c.window[s]);
+  place.insert(place.end(), {c.input, c.group * c.outputs + c.output});
+  weights.staged = true;
+  weights.copy_group = weights_group;
+  weights.copy_extent = ir::product(extents);
+  weights.offset = memory_offset(extents, place);
+  weights.copy_offset = memory_offset(extents, to);
+  ir::Structured copy;
+  copy.body = [&](ir::ScalarBuilder& b, std::span<const Dim>) { return b.apply(LoopOp::convert, p.accumulator, {b.operand(1, from)}); };
+  weights.value = lowering.scalars.body(p.node, copy, {});
 }
 
 void collapse(Lowering& lowering, Product& p) {
@@ -343,7 +413,7 @@ void find_tile_axes(Product& p, const Dim& vector) {
   constexpr std::int64_t enough_rows = 6;
   p.groups = {};
   for (const Axis& axis : p.axes) p.groups[axis.group].push_back(&axis);
-  auto& [batch, m, n, k, copy] = p.groups;
+  const auto &m = p.groups[m_group], &n = p.groups[n_group];
   p.n = n.empty() ? nullptr : n.back();
   if (!p.convolution) {
     p.m = m.empty() ? nullptr : m.back();
@@ -384,8 +454,11 @@ Product find_product(Lowering& lowering) {
     find_outputs(lowering, p);
     const ScalarId input = p.left.value;
     vector = choose_convolution_roles(lowering, p, c);
-    Factor& factor = p.left.value == input ? p.left : p.right;
-    if (!is_plain(lowering, p, factor)) stage_input(lowering, p, factor, c, vector);
+    const bool exchanged = p.left.value != input;
+    Factor &inputs = exchanged ? p.right : p.left, &weights = exchanged ? p.left : p.right;
+    const bool far_steps = p.long_window && !c.input.is_constant();  // k ends with the batch, whose elements lie far apart
+    if (far_steps || !is_plain(lowering, p, inputs)) stage_input(lowering, p, inputs, c, vector);
+    if (far_steps) stage_weights(lowering, p, weights, c);
   } else {
     find_dot(lowering, p, node, types);
     find_outputs(lowering, p);

@@ -28,7 +28,9 @@
 // scratch array, bit for bit, and the last piece runs the epilogue. Order of tiles inside a piece as above.
 //
 // Convolutions. All loops but the tiles' are one loop: over the positions beside a tile's rows, and blocks of output features. Weights that
-// fit into L2 stay there while positions pass; larger ones are walked outermost, a panel of columns at a time.
+// fit into L2 stay there while positions pass; larger ones are walked outermost, a panel of columns at a time. Where the window is longer
+// than the result (a gradient by the weights), k is cut into blocks, and all sums of a task wait in scratch while a block of both factors
+// is in cache.
 //
 // Epilogue. Each tile is finished in registers: the expressions of all outputs are evaluated on the accumulators and stored. A parameter
 // that is read only in the epilogue, at an output's own index, is read right before that element is stored and may share memory with the
@@ -58,6 +60,7 @@ constexpr std::int64_t task_operations = 4 << 20;  // per parallel iteration: ab
 constexpr std::int64_t max_tasks = 64;
 constexpr std::int64_t l1_panel_bytes = 32 << 10;  // of B that stays in L1 while row tiles pass: two thirds of 48 KiB
 constexpr std::int64_t many_positions = 4;         // of a convolution beside those of a tile: enough to be the parallel loop
+constexpr std::int64_t max_deep_tasks = 8;         // each reads all of one factor
 constexpr std::int64_t many_rows_depth = 2048;     // K beyond which many rows are worth blocks of k (at 1024 they cost 6 %)
 
 class Contraction {
@@ -140,7 +143,13 @@ class Contraction {
       const std::int64_t row_blocks = (row_tiles + row_block_ - 1) / row_block_;
       column_block_ = std::max<std::int64_t>(1, column_tiles * row_blocks / wanted);
     }
-    if (product_.convolution && typical(outer) >= many_positions) {
+    deep_ = product_.long_window && is_floating(product_.accumulator) && typical(k) > 4 * ir::contraction_block;
+    if (deep_) {
+      many_rows_ = false;
+      row_block_ = std::max<std::int64_t>(1, row_tiles / max_deep_tasks);
+      column_block_ = column_tiles;
+      cut_depth(ir::contraction_block);
+    } else if (product_.convolution && typical(outer) >= many_positions) {
       many_rows_ = false;
       row_block_ = row_tiles;
       weights_outermost_ = typical(k * n) * element > l2_block_bytes;
@@ -169,7 +178,11 @@ class Contraction {
       depth_ = std::max<std::int64_t>(1, l1_panel_bytes / (row * ir::contraction_block)) * ir::contraction_block;
       if (depth_ >= k) depth_ = 0;
     }
-    if (depth_ == 0) return;
+    if (depth_ != 0) cut_depth(depth_);
+  }
+
+  void cut_depth(std::int64_t depth) {
+    depth_ = depth;
     // [batch..., m..., n...]
     Dims extents;
     for (const int group : {batch_group, m_group, n_group})
@@ -197,6 +210,7 @@ class Contraction {
 
   void compute() {
     const std::vector<const Axis*> outer = product_.outer();
+    if (deep_) return compute_deep(outer);
     if (product_.convolution && typical(product_of(outer)) >= many_positions) return compute_positions(outer);
     if (!outer.empty()) {
       // The outer loops are the parallel ones where there are enough of them.
@@ -221,6 +235,21 @@ class Contraction {
       base_ = lowering_.named("base", rows_.base);
       longer_ = lowering_.named("longer", rows_.longer);
       loop_columns(begin, end, [&](const Dim& c, bool last) { loop("r", 0, rows_.pieces, [&](const Dim& r) { tile(at, r, c, last); }); });
+    });
+  }
+
+  /// Of a convolution with a long window: tasks are blocks of row tiles, each of which walks through k once and keeps all its sums.
+  void compute_deep(const std::vector<const Axis*>& outer) {
+    const LoopKind kind = parallel_ ? LoopKind::parallel : LoopKind::serial;
+    b_.for_loop("task", 0, ceildiv(rows_.pieces, row_block_), 1, kind, [&](const Dim& t) {
+      const Dim begin = lowering_.named("r0", t * row_block_), end = lowering_.named("r1", min(begin + row_block_, rows_.pieces));
+      base_ = lowering_.named("base", rows_.base);
+      longer_ = lowering_.named("longer", rows_.longer);
+      loop_depth([&] {
+        loop_columns(0, column_tiles_, [&](const Dim& c, bool last) {
+          nest(b_, outer, false, [&](const At& at) { loop("r", begin, end, [&](const Dim& r) { tile(at, r, c, last); }); });
+        });
+      });
     });
   }
 
@@ -266,7 +295,7 @@ class Contraction {
   /// that outputs are stored once, outside of any loop over k.
   void loop_depth(const std::function<void()>& body) {
     if (depth_ == 0) return body();
-    const Dim k = groups_[k_group].front()->extent;
+    const Dim k = product_.k_extent();
     const Dim last = floordiv(max(k, 1) - 1, depth_) * depth_;
     finishing_ = false;
     if (!last.is_constant(0)) {
@@ -450,7 +479,7 @@ class Contraction {
   Dim column_tiles_;
   bool pack_left_ = false, pack_right_ = false;
   std::int64_t row_block_ = 1, column_block_ = 1;
-  bool weights_outermost_ = false;
+  bool weights_outermost_ = false, deep_ = false;
   bool many_rows_ = false, parallel_ = false;
   std::int64_t depth_ = 0;  // of a block of k; 0: k is not cut
   ir::BufferId sums_ = 0;   // partial sums between blocks of k

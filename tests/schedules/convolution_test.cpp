@@ -81,6 +81,8 @@ TEST(Convolution, WindowsAsLongAsTheInput) {
   for (const char* batch : {"1", "3"})
     check_convolution(fmt::format("{}, 8, 9, 20", batch), fmt::format("{}, 8, 9, 17", batch), "3, 3, 20, 17", weights_gradient, 4,
                       "low = [1, 1], high = [1, 1]");
+  check_convolution("2, 26, 25, 19", "2, 24, 25, 18", "3, 3, 19, 18", weights_gradient, 4, "high = [0, 2]");  // k in blocks
+  check_convolution("1, 35, 35, 3", "1, 33, 35, 5", "3, 3, 3, 5", weights_gradient, 4, "low = [0, 1], high = [0, 1]", {}, "i32");
   check_convolution("2, 9, 9, 4", "2, 5, 5, 6", "3, 3, 4, 6", weights_gradient, 4, "low = [1, 1], high = [1, 1], rhs_dilation = [2, 2]");
 }
 
