@@ -70,7 +70,8 @@ inline ProgramRun run_program(const Program& program, const std::vector<Array>& 
   call.variables = current.data();
   call.shadows = shadow.data();
   call.constants = constants.data();
-  call.symbols = symbols.data();
+  std::vector<std::int64_t> symbol_values = symbols;  // produced ones are written by the run
+  call.symbols = symbol_values.data();
   call.values = values.data();
   call.arena = arena.data() + (64 - reinterpret_cast<std::uintptr_t>(arena.data()) % 64) % 64;
   call.program = const_cast<Program*>(&program);
