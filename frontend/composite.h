@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "frontend/state.h"
+#include "kiln/indexing.h"
 #include "kiln/operators.h"
 
 namespace kiln::detail {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "frontend/nn_module.h"
+#include "kiln/indexing.h"
 #include "kiln/operators.h"
 
 namespace kiln::nn {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "frontend/nn_module.h"
+#include "kiln/indexing.h"
 #include "kiln/operators.h"
 
 namespace kiln::nn {

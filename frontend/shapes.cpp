@@ -1,4 +1,4 @@
-// Operators that move elements: reshape, transpose, slice, pad, concatenate, take.
+// Operators that move elements: reshape, transpose, slice, pad, concatenate.
 #include <fmt/format.h>
 #include <algorithm>
 
@@ -265,49 +265,6 @@ Tensor stack(std::span<const Tensor> parts, std::int64_t axis, std::source_locat
 
 Tensor stack(std::initializer_list<Tensor> parts, std::int64_t axis, std::source_location location) {
   return stack(std::span<const Tensor>(parts.begin(), parts.size()), axis, location);
-}
-
-Tensor take(const Operand& table, const Operand& indices, std::int64_t axis) {
-  Emitter emitter({&table, &indices}, "take");
-  if (!table.is_tensor())
-    emitter.fail(ErrorCode::invalid_argument, "takes from a tensor, but was given a number", "make a tensor with graph.constant(array)");
-  const ir::ValueId values = emitter.use(table.tensor());
-  const ir::ValueId places = emitter.use(indices, DType::i64);
-  const ir::Type &of = emitter.builder().type(values), &at = emitter.builder().type(places);
-  if (!is_integer(at.dtype))
-    emitter.fail(ErrorCode::dtype_mismatch, fmt::format("indices must be integers, but are {}", ir::to_string(at)),
-                 "convert them: convert(indices, i64)");
-  const std::int64_t dim = emitter.axis(axis, of.rank());
-  if (of.dims[static_cast<std::size_t>(dim)].is_constant(0))
-    emitter.fail(ErrorCode::shape_mismatch, fmt::format("axis {} of {} has no elements", dim, ir::to_string(of)), "");
-  // Windows that are whole in all dims but `dim`; the indices' dims stand in its place.
-  std::vector<std::int64_t> offset;
-  ir::Dims sizes = of.dims;
-  sizes[static_cast<std::size_t>(dim)] = 1;
-  const auto indices_rank = static_cast<std::int64_t>(at.rank());
-  for (std::int64_t d = 0; d < static_cast<std::int64_t>(of.rank()); ++d)
-    if (d != dim) offset.push_back(d < dim ? d : d - 1 + indices_rank);
-  std::vector<ir::Attributes::Item> items{{"collapsed_slice_dims", std::vector<std::int64_t>{dim}},
-                                          {"start_index_map", std::vector<std::int64_t>{dim}},
-                                          {"index_vector_dim", indices_rank},
-                                          {"slice_sizes", std::move(sizes)}};
-  if (!offset.empty()) items.emplace_back("offset_dims", std::move(offset));
-  return emitter.wrap(emitter.builder().create(ir::Op::gather, {values, places}, ir::Attributes(std::move(items))));
-}
-
-Tensor one_hot(const Operand& indices, const Dim& depth, DType dtype) {
-  LocationScope scope(indices.location());
-  Emitter emitter({&indices}, "one_hot");
-  const ir::Type& type = emitter.builder().type(emitter.use(indices.tensor()));
-  if (!is_integer(type.dtype))
-    emitter.fail(ErrorCode::dtype_mismatch, fmt::format("indices must be integers, but are {}", ir::to_string(type)),
-                 "convert them: convert(indices, i64)");
-  ir::Dims dims = type.dims;
-  dims.push_back(DimValue::unwrap(depth));
-  emitter.state().use_symbols(dims, emitter.location());
-  const Tensor position = emitter.wrap(emitter.builder().create(
-      ir::Op::iota, {}, {{"dtype", type.dtype}, {"dims", dims}, {"dim", static_cast<std::int64_t>(dims.size()) - 1}}));
-  return convert(equal(position, expand_dims(indices.tensor(), -1)), dtype);
 }
 
 namespace {

@@ -44,7 +44,8 @@ Derivative make_derivative(GradientState& state, const DerivativeRequest& reques
         sweep.builder.graph().add_parameter(source.type(parameter), source.value_name(parameter), source.definition(parameter).location);
   }
   for (NodeId n = 0; n < source.node_count(); ++n)
-    if (const Node& node = source.node(n); node.op != Op::parameter && !info(node.op).effect) copy_for_reverse(sweep, n);
+    if (const Node& node = source.node(n); node.op != Op::parameter && !(info(node.op).effect && node.result_count == 0))
+      copy_for_reverse(sweep, n);
   reverse_graph(sweep, request);
   return derivative;
 }

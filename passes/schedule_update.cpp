@@ -71,8 +71,7 @@ class UpdateNest {
     for (const ir::ValueId v : node_->operands) operands.push_back(graph_.type(v));
     type_ = graph_.type(node_->first_result);
     update_ = ir::info(node_->op).update(*node_, operands, type_);
-    for (const ir::Update::Iteration& axis : update_.axes)
-      axes_.push_back(lowering_.axis(axis.disjoint ? "i" : "n", axis.extent));
+    for (const ir::Update::Iteration& axis : update_.axes) axes_.push_back(lowering_.axis(axis.disjoint ? "i" : "n", axis.extent));
     Dims symbols;
     for (const Axis& axis : axes_) symbols.push_back(axis.symbol);
     cell_ = lowering_.scalars.cell(id, update_, symbols);
@@ -117,7 +116,8 @@ class UpdateNest {
     for (const Axis& axis : axes_) points *= axis.extent;
     points_ = typical(points);
     const std::int64_t initial = in_place_ ? 0 : typical(ir::product(type_.dims));
-    const std::int64_t per_point = std::max<std::int64_t>(2 * static_cast<std::int64_t>(size_of(type_.dtype)), cost_of(lowering_.scalars, roots_));
+    const std::int64_t per_point =
+        std::max<std::int64_t>(2 * static_cast<std::int64_t>(size_of(type_.dtype)), cost_of(lowering_.scalars, roots_));
     b_.work(initial * static_cast<std::int64_t>(size_of(type_.dtype)) + points_ * per_point);
   }
 

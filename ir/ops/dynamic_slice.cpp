@@ -1,7 +1,7 @@
 // dynamic_slice and dynamic_update_slice: one window at a computed place. Each is the other's gradient.
 //
-// The start is clamped so that the window lies inside. Where an extent turns out to be smaller than the window (a symbolic extent of 0, in a
-// loop that does not run), what lies outside reads as 0 and is not written.
+// The start is clamped so that the window lies inside. Where an extent is smaller than the window (0, in a loop that does not run), what
+// lies outside reads as 0 and is not written.
 #include <fmt/format.h>
 
 #include "ir/ops/common.h"
@@ -33,7 +33,7 @@ std::vector<Type> infer_dynamic_slice(const InferContext& context) {
   const Dims& sizes = dims_or_empty(context.attributes, "sizes");
   require_length(context, sizes.size(), operand.rank(), "sizes");
   require_starts(context, 1);
-  for (std::size_t d = 0; d < sizes.size(); ++d) require_fits(context, sizes[d], operand.dims[d], d);
+  for (std::size_t d = 0; d < sizes.size(); ++d) require_window(context, sizes[d], d);
   return {tensor_type(operand.dtype, sizes)};
 }
 
@@ -44,7 +44,6 @@ std::vector<Type> infer_dynamic_update_slice(const InferContext& context) {
   if (update.rank() != operand.rank())
     fail(context, ErrorCode::shape_mismatch, fmt::format("the update {} of {} must have its rank", to_string(update), to_string(operand)));
   require_starts(context, 2);
-  for (std::size_t d = 0; d < update.rank(); ++d) require_fits(context, update.dims[d], operand.dims[d], d);
   return {operand};
 }
 
@@ -218,8 +217,9 @@ template <>
 constinit const OpInfo OpEntry<Op::dynamic_slice>::info = {
     .name = "dynamic_slice",
     .doc =
-        "The window of operand 0 of `sizes` whose start the other operands give, an integer scalar per dim. The start is clamped so that the "
-        "window lies inside. Where an extent turns out to be smaller than the window, what lies outside reads as 0.",
+        "The window of operand 0 of `sizes` whose start the other operands give, an integer scalar per dim. The start is clamped so that "
+        "the "
+        "window lies inside. Where an extent is smaller than the window, what lies outside reads as 0.",
     .min_operands = 1,
     .max_operands = -1,
     .attributes = dynamic_slice_attributes,
@@ -235,8 +235,9 @@ template <>
 constinit const OpInfo OpEntry<Op::dynamic_update_slice>::info = {
     .name = "dynamic_update_slice",
     .doc =
-        "Operand 0 with operand 1 in the window whose start the other operands give, an integer scalar per dim. The start is clamped so that "
-        "the window lies inside. Where an extent turns out to be smaller than the window, what lies outside is not written.",
+        "Operand 0 with operand 1 in the window whose start the other operands give, an integer scalar per dim. The start is clamped so "
+        "that "
+        "the window lies inside. Where an extent is smaller than the window, what lies outside is not written.",
     .min_operands = 2,
     .max_operands = -1,
     .infer = infer_dynamic_update_slice,

@@ -30,7 +30,7 @@ std::vector<Type> infer_gather(const InferContext& context) {
     if (from[d].window < 0 && !sizes[d].is_constant(1))
       fail(context, ErrorCode::invalid_argument,
            fmt::format("slice_sizes is {}, but dim {} is collapsed or a batch dim: windows have extent 1 there", to_string(sizes), d));
-    if (from[d].batch < 0) require_fits(context, sizes[d], operand.dims[d], d);
+    require_window(context, sizes[d], d);
     if (from[d].window >= 0) result[static_cast<std::size_t>(from[d].window)] = sizes[d];
   }
   std::size_t b = 0;
@@ -211,8 +211,9 @@ template <>
 constinit const OpInfo OpEntry<Op::gather>::info = {
     .name = "gather",
     .doc =
-        "Windows of operand 0 of slice_sizes, at the starts that the index vectors of operand 1 give: StableHLO's gather. A start is clamped "
-        "so that its window lies inside. Where an extent turns out to be smaller than the window, what lies outside reads as 0.",
+        "Windows of operand 0 of slice_sizes, at the starts that the index vectors of operand 1 give: StableHLO's gather. A start is "
+        "clamped "
+        "so that its window lies inside. Where an extent is smaller than the window, what lies outside reads as 0.",
     .min_operands = 2,
     .max_operands = 2,
     .attributes = gather_attributes,

@@ -52,18 +52,16 @@ void require_indices(const InferContext& context, const Type& indices) {
          "convert them: convert(indices, i64)");
 }
 
-void require_fits(const InferContext& context, const Dim& size, const Dim& extent, std::size_t dim) {
+void require_window(const InferContext& context, const Dim& size, std::size_t dim) {
   if (less_equal(0, size) == Truth::no)
     fail(context, ErrorCode::invalid_argument, fmt::format("the window has extent {} in dim {}", to_string(size), dim));
-  if (less_equal(size, extent) == Truth::no)
-    fail(context, ErrorCode::shape_mismatch,
-         fmt::format("a window of {} is larger than dim {} of the operand, whose extent is {}", to_string(size), dim, to_string(extent)));
 }
 
 void require_indexed_dims(const InferContext& context, const IndexedDims& dims, const Type& operand, const Type& indices,
                           std::size_t windows_rank) {
   const bool gather = context.op == Op::gather;
-  const std::string windows = gather ? "offset_dims" : "update_window_dims", dropped = gather ? "collapsed_slice_dims" : "inserted_window_dims",
+  const std::string windows = gather ? "offset_dims" : "update_window_dims",
+                    dropped = gather ? "collapsed_slice_dims" : "inserted_window_dims",
                     operand_batch = gather ? "operand_batching_dims" : "input_batching_dims",
                     indices_batch = gather ? "start_indices_batching_dims" : "scatter_indices_batching_dims",
                     map = gather ? "start_index_map" : "scatter_dims_to_operand_dims";
@@ -123,7 +121,9 @@ std::vector<OperandDim> operand_dims(const IndexedDims& dims, std::size_t operan
   return result;
 }
 
-std::vector<std::int64_t> batch_axes(const IndexedDims& dims, std::size_t windows_rank) { return other_axes(windows_rank, dims.window_dims); }
+std::vector<std::int64_t> batch_axes(const IndexedDims& dims, std::size_t windows_rank) {
+  return other_axes(windows_rank, dims.window_dims);
+}
 
 // ---- evaluation
 

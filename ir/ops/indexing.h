@@ -1,9 +1,9 @@
 // What the operators that index by computed integers share: StableHLO's dimension numbers of gather and scatter under one set of names,
 // their checks, and the clamping of index values in graphs and in scalar expressions.
 //
-// Three tensors meet. The *operand* is indexed. The *indices* hold one vector of components per window, along `vector_dim` (or one component
-// each, when that is the rank). The *windows* (gather's result, scatter's updates) have a dim for each batch dim of the indices and a dim for
-// each operand dim that runs within a window. So every operand dim is one of
+// Three tensors meet. The *operand* is indexed. The *indices* hold one vector of components per window, along `vector_dim` (or one
+// component each, when that is the rank). The *windows* (gather's result, scatter's updates) have a dim for each batch dim of the indices
+// and a dim for each operand dim that runs within a window. So every operand dim is one of
 //   batch      runs with a batch dim of the indices, one to one
 //   window     runs within the window, from a start that a component gives (or from 0)
 //   neither    is fixed by a component (or 0): windows have extent 1 there, and no dim for it
@@ -34,9 +34,9 @@ void require_indexed_dims(const InferContext& context, const IndexedDims& dims, 
                           std::size_t windows_rank);
 /// Integers, please.
 void require_indices(const InferContext& context, const Type& indices);
-/// A window of `size` is not larger than the extent for certain. (Where it turns out to be at run time, what lies outside reads as 0 and is
-/// not written.)
-void require_fits(const InferContext& context, const Dim& size, const Dim& extent, std::size_t dim);
+/// A window's extent is not negative. It may be larger than the operand's, which is as good as any when that is 0 and nothing runs: what
+/// lies outside reads as 0 and is not written. So the meaning of a graph with symbols is that of the graph with their values.
+void require_window(const InferContext& context, const Dim& size, std::size_t dim);
 
 /// Where the index in one operand dim comes from: positions in the list of components, or dims of the windows tensor; -1: not from there.
 struct OperandDim {

@@ -78,8 +78,13 @@ std::vector<Type> infer_check(const InferContext& context) {
   if (const Type& condition = tensor(context, 0); condition.rank() != 0)
     fail(context, ErrorCode::shape_mismatch, fmt::format("the condition must be bool[], but is {}", to_string(condition)),
          "combine its elements with reduce \"and\"");
-  return {};
+  std::vector<Type> guarded;
+  if (context.operands.size() > 1) guarded.push_back(tensor(context, 1));
+  return guarded;
 }
+
+/// What a check guards passes through.
+void gradient_check(GradientContext& c) { c.add(1, c.cotangent()); }
 
 std::vector<Array> evaluate_constant(const EvaluateContext& context) { return {context.attributes.literal("value")}; }
 
@@ -213,14 +218,14 @@ template <>
 constinit const OpInfo OpEntry<Op::check>::info = {
     .name = "check",
     .doc =
-        "Ends the run with Error(`code`), `message` and `hint` when the operand is false. All checks of a run pass before any variable "
-        "changes.",
+        "Ends the run with Error(`code`), `message` and `hint` when operand 0 is false. With a second operand the check guards it: the "
+        "result is that operand, so whoever uses it runs the check first. All checks of a run pass before any variable changes.",
     .min_operands = 1,
-    .max_operands = 1,
+    .max_operands = 2,
     .attributes = check_attributes,
     .dtypes = bool_dtype,
     .infer = infer_check,
-    .no_gradient = "it has no results",
+    .gradient = gradient_check,
     .effect = true,
 };
 

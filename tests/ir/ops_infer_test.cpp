@@ -103,8 +103,6 @@ TEST(Infer, Gather) {
   EXPECT_EQ(inferred(Op::gather, {f32_type({5, n}), indices}, rows), "f32[7, n]");
   EXPECT_EQ(inferred(Op::gather, {f32_type({5, n}), f32_type({7})}, rows),
             "dtype: gather: indices must be integers, but are f32[7] | convert them: convert(indices, i64)");
-  EXPECT_EQ(inferred(Op::gather, {f32_type({0, n}), indices}, rows),
-            "shape: gather: a window of 1 is larger than dim 0 of the operand, whose extent is 0");
   EXPECT_EQ(inferred(Op::gather, {f32_type({5, n}), Type{.dtype = DType::i64, .dims = {7, 2}}}, rows),
             "shape: gather: index vectors of i64[7, 2] have 2 components, but start_index_map names 1 dims");
   EXPECT_EQ(inferred(Op::gather, {f32_type({5, n}), indices}, rows.with("slice_sizes", Dims{2, n})),
@@ -120,8 +118,6 @@ TEST(Infer, Scatter) {
   const Attributes rows{{"combiner", std::string("add")}, {"update_window_dims", list({1})}, {"inserted_window_dims", list({0})},
                         {"scatter_dims_to_operand_dims", list({0})}, {"index_vector_dim", std::int64_t{1}}};
   EXPECT_EQ(inferred(Op::scatter, {f32_type({5, 3}), indices, f32_type({7, 3})}, rows), "f32[5, 3]");
-  EXPECT_EQ(inferred(Op::scatter, {f32_type({5, 3}), indices, f32_type({7, 4})}, rows),
-            "shape: scatter: a window of 4 is larger than dim 1 of the operand, whose extent is 3");
   EXPECT_EQ(inferred(Op::scatter, {f32_type({5, 3}), indices, f32_type({6, 3})}, rows),
             "shape: scatter: dim 0 of the updates f32[6, 3] and dim 0 of the indices i64[7] run together, but differ");
   EXPECT_EQ(inferred(Op::scatter, {f32_type({5, 3}), indices, f32_type({7, 3})}, rows.with("combiner", std::string("subtract"))),
@@ -136,8 +132,8 @@ TEST(Infer, DynamicSlices) {
   const Type start{.dtype = DType::i32, .dims = {}};
   EXPECT_EQ(inferred(Op::dynamic_slice, {f32_type({5, n}), start, start}, {{"sizes", Dims{2, n}}}), "f32[2, n]");
   EXPECT_EQ(inferred(Op::dynamic_slice, {f32_type({n}), start}, {{"sizes", Dims{1}}}), "f32[1]");  // n may be 0: reads 0 then
-  EXPECT_EQ(inferred(Op::dynamic_slice, {f32_type({5}), start}, {{"sizes", Dims{6}}}),
-            "shape: dynamic_slice: a window of 6 is larger than dim 0 of the operand, whose extent is 5");
+  EXPECT_EQ(inferred(Op::dynamic_slice, {f32_type({5}), start}, {{"sizes", Dims{-1}}}),
+            "argument: dynamic_slice: the window has extent -1 in dim 0");
   EXPECT_EQ(inferred(Op::dynamic_slice, {f32_type({5, n}), start}, {{"sizes", Dims{2, n}}}),
             "argument: dynamic_slice: f32[5, n] has 2 dims, but there are 1 starts | give one start for every dim");
   EXPECT_EQ(inferred(Op::dynamic_update_slice, {f32_type({5}), f32_type({2}), f32_type({})}),

@@ -28,7 +28,8 @@ TEST(Update, EveryCombinerInPlace) {
       const std::string type = dtype;
       check("graph @main(%x: " + type + "[6, d], %ids: i32[n], %updates: " + type + R"([n, d]) -> (%r) {
   %r = scatter %x, %ids, %updates {combiner = ")" +
-                combiner + R"(", update_window_dims = [1], inserted_window_dims = [0], scatter_dims_to_operand_dims = [0], index_vector_dim = 1} : )" +
+                combiner +
+                R"(", update_window_dims = [1], inserted_window_dims = [0], scatter_dims_to_operand_dims = [0], index_vector_dim = 1} : )" +
                 type + "[6, d]\n}",
             {{"n", 20}, {"d", 37}}, {0, -3, 9});
     }

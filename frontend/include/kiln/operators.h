@@ -228,12 +228,6 @@ Tensor concatenate(std::span<const Tensor> parts, std::int64_t axis, std::source
 /// Tensors of one type joined along a new axis.
 Tensor stack(std::initializer_list<Tensor> parts, std::int64_t axis = 0, std::source_location location = std::source_location::current());
 Tensor stack(std::span<const Tensor> parts, std::int64_t axis = 0, std::source_location location = std::source_location::current());
-/// Slices of `table` along `axis` at integer indices: numpy.take. Indices out of range are clamped. The gradient sums over repeated
-/// indices.
-///   take(embedding, tokens)   // [words, width], [batch, time] -> [batch, time, width]
-Tensor take(const Operand& table, const Operand& indices, std::int64_t axis = 0);
-/// 1 where the last axis' index equals the integer, else 0: [...] -> [..., depth].
-Tensor one_hot(const Operand& indices, const Dim& depth, DType dtype = f32);
 /// Zeros or ones of x's dtype and dims.
 Tensor zeros_like(const Operand& x);
 Tensor ones_like(const Operand& x);
