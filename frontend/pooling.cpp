@@ -10,6 +10,7 @@
 
 #include "frontend/composite.h"
 #include "frontend/wide.h"
+#include "kiln/indexing.h"
 
 namespace kiln {
 

@@ -71,6 +71,11 @@ class Fold {
     static constexpr const char* parallel_names[] = {"i", "j", "k", "l"};
     Dims parallel, all;
     for (const ir::Structured::Iteration& iteration : structured_.axes) {
+      if (iteration.extent.is_constant(1)) {  // no loop
+        all.emplace_back(0);
+        if (!iteration.reduced) parallel.emplace_back(0);
+        continue;
+      }
       const std::string name = iteration.reduced ? "w" : axes_.size() < 4 ? parallel_names[axes_.size()] : "i";
       axes_.push_back(lowering_.axis(name, iteration.extent, iteration.reduced ? 1 : 0));
       all.push_back(axes_.back().symbol);
