@@ -40,6 +40,8 @@ class KernelBuilder {
   const Buffer& buffer_info(BufferId id) const { return kernel_.buffers[id]; }
   /// Declares a symbol ahead of use, to fix its place among the call's symbols.
   void symbol(std::shared_ptr<const SymbolInfo> info);
+  /// Keeps a name from loops and lets, for a symbol that will occur later.
+  void reserve(std::string_view name) { names_.try_emplace(std::string(name), 1); }
   void comment(std::string text) { kernel_.comment = std::move(text); }
   void work(std::int64_t amount) { kernel_.work = amount; }
 

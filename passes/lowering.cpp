@@ -119,6 +119,14 @@ Lowering::Lowering(const ir::Module& module, ir::GraphId id, const CpuTarget& cp
     : graph(module.graph(id)), target(cpu), scalars(module, graph), builder(graph.name) {
   for (const ir::ValueId parameter : graph.parameters) parameter_extents_[parameter] = graph.type(parameter).dims;
   for (const ir::ValueId result : graph.results) output_extents_.push_back(graph.type(result).dims);
+  const auto reserve = [&](const Dims& dims) {
+    for (const Dim& dim : dims) ir::for_each_symbol(dim, [&](const auto& info) { builder.reserve(info->name); });
+  };
+  for (ir::NodeId node = 0; node < graph.node_count(); ++node) {
+    for (std::uint32_t r = 0; r < graph.node(node).result_count; ++r) reserve(graph.type(graph.node(node).first_result + r).dims);
+    for (const auto& [name, value] : graph.node(node).attributes.items())
+      if (const Dims* dims = std::get_if<Dims>(&value)) reserve(*dims);
+  }
 }
 
 Axis Lowering::axis(std::string name, const Dim& extent, int group) {
