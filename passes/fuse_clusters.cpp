@@ -127,8 +127,10 @@ class Former {
         for (ValueId v : graph_.node(i).operands) needed[graph_.defining_node(v)] = true;
     // What an update starts as is the same memory, also through a reshape.
     for (NodeId i = 0; i < n; ++i)
-      if (ir::info(graph_.node(i).op).update != nullptr)
+      if (ir::info(graph_.node(i).op).update != nullptr) {
+        starts_.insert(graph_.node(i).operands[0]);
         if (const NodeId d = graph_.defining_node(graph_.node(i).operands[0]); graph_.node(d).op == Op::reshape) needed[d] = true;
+      }
     for (NodeId i = 0; i < n; ++i) {
       const Node& node = graph_.node(i);
       if (!needed[i] || node.op == Op::constant) continue;
@@ -520,12 +522,11 @@ class Former {
            entry.loop_op != ir::LoopOp::divide && entry.loop_op != ir::LoopOp::remainder && entry.loop_op != ir::LoopOp::sqrt;
   }
 
-  /// A node that reads its operand at other indices takes in a producing map kernel that nobody else needs, when that costs nothing twice.
-  /// Does the producer read what the update starts as? Then the update could not change that in place.
-  bool reads_start(const Cluster& producer, NodeId update) const {
-    const ValueId start = source_of(graph_, roles_, graph_.node(update).operands[0]).value;
+  /// Does the producer read what an update starts as? As part of that update, or of a later one, it would keep the old value alive, which
+  /// then could not be changed in place.
+  bool reads_start(const Cluster& producer) const {
     return std::any_of(producer.nodes.begin(), producer.nodes.end(), [&](NodeId m) {
-      return std::ranges::any_of(graph_.node(m).operands, [&](ValueId v) { return source_of(graph_, roles_, v).value == start; });
+      return std::ranges::any_of(graph_.node(m).operands, [&](ValueId v) { return starts_.contains(source_of(graph_, roles_, v).value); });
     });
   }
 
@@ -544,6 +545,7 @@ class Former {
            typical(ir::product(dims_of(i))) > typical(ir::product(graph_.type(v).dims));
   }
 
+  /// A node that reads its operand at other indices takes in a producing map kernel that nobody else needs, when that costs nothing twice.
   void absorb_producers(NodeId i) {
     const int number = static_cast<int>(cluster_of_[i]);
     const bool contraction = roles_[i] == Role::contraction, fold = clusters_[static_cast<std::size_t>(number)].kind == Kind::fold;
@@ -555,7 +557,7 @@ class Former {
       Cluster& producer = clusters_[p];
       if (producer.kind != Kind::map) continue;
       const bool update = clusters_[static_cast<std::size_t>(number)].kind == Kind::update;
-      if (update ? s.value == source_of(graph_, roles_, graph_.node(i).operands[0]).value || reads_start(producer, i) : s.viewed) continue;
+      if (update ? s.value == source_of(graph_, roles_, graph_.node(i).operands[0]).value || reads_start(producer) : s.viewed) continue;
       if (producer.nodes.size() + clusters_[static_cast<std::size_t>(number)].nodes.size() > max_cluster_nodes) continue;
       const bool private_result = std::all_of(producer.nodes.begin(), producer.nodes.end(), [&](NodeId m) {
         if (is_result(graph_, m)) return false;
@@ -596,6 +598,7 @@ class Former {
   std::vector<std::vector<NodeId>> users_;
   std::vector<std::vector<NodeId>> produced_before_;
   std::vector<bool> feeds_reduce_;
+  std::set<ValueId> starts_;  // what updates start as
   std::vector<bool> only_assigned_;  ///< nothing but variables' new values comes of it
   std::vector<Cluster> clusters_;
 };
