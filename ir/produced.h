@@ -1,8 +1,8 @@
 // Produced symbols: extents that become known during a run.
 //
 // A `shrink` node gives its symbol a value, the number of leading elements that it keeps; from there on the symbol may stand in types and
-// attributes like any other, in the same graph and in the graphs that its nodes run. So beside its operands a node depends on the shrinks of
-// the symbols that it mentions, and whatever drops or reorders nodes asks here. The order of nodes in a graph respects these dependences
+// attributes like any other, in the same graph and in the graphs that its nodes run. So beside its operands a node depends on the shrinks
+// of the symbols that it mentions, and whatever drops or reorders nodes asks here. The order of nodes in a graph respects these dependences
 // (invariant 13, ir/verify.cpp).
 //
 // A symbol has an upper bound, the extent that was shrunk: memory is planned for it, and kernels work with the value.

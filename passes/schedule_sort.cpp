@@ -158,9 +158,7 @@ class Sort {
     return index;
   }
 
-  void for_row(const std::function<void(const Dim&)>& body) {
-    b_.for_loop(along_->name, 0, along_->extent, 1, LoopKind::serial, body);
-  }
+  void for_row(const std::function<void(const Dim&)>& body) { b_.for_loop(along_->name, 0, along_->extent, 1, LoopKind::serial, body); }
 
   RegisterId key_at(const ir::Ordering::Key& key, const Dim& i) {
     Tile tile;
@@ -265,7 +263,9 @@ class Sort {
     const ir::Ordering::Key& key = keys_[k];
     const RegisterType type{dtype_of(key)};
     const auto other = moved_keys_.find(type.dtype);
-    const BufferId from = d % 2 == 0 ? row_keys_[k] : other->second, to = d % 2 != 0 ? row_keys_[k] : other == moved_keys_.end() ? 0 : other->second;
+    const BufferId from = d % 2 == 0 ? row_keys_[k] : other->second, to = d % 2 != 0                   ? row_keys_[k]
+                                                                          : other == moved_keys_.end() ? 0
+                                                                                                       : other->second;
     for_row([&](const Dim& i) {
       const RegisterId value = b_.load(from, in_row({i}), type);
       const RegisterId source = pass == 0 ? b_.index(i) : load_position(pass - 1, i);

@@ -45,7 +45,8 @@ template <>
 constinit const OpInfo OpEntry<Op::shrink>::info = {
     .name = "shrink",
     .doc =
-        "The first elements of operand 0 along dim 0, as many as the i64 scalar operand 1 says, at least 0 and at most all. The extent of the "
+        "The first elements of operand 0 along dim 0, as many as the i64 scalar operand 1 says, at least 0 and at most all. The extent of "
+        "the "
         "result is a new symbol, which has this value from here on in the run.",
     .min_operands = 2,
     .max_operands = 2,

@@ -168,7 +168,7 @@ std::vector<Sample> samples_argsort(Op) {
     std::vector<double> coarse;
     for (std::int64_t i = 0; i < length; ++i) coarse.push_back(static_cast<double>(i % 3));
     add(SampleClass::special_values, {sample_type({length}), sample_type({length})}, 0, descending).values = {sample_values(coarse),
-                                                                                                             sample_values(around)};
+                                                                                                              sample_values(around)};
   }
   return all;
 }
@@ -181,7 +181,8 @@ template <>
 constinit const OpInfo OpEntry<Op::argsort>::info = {
     .name = "argsort",
     .doc =
-        "The positions along `dimension` in the order of what stands there: of operand 0, where that is equal of operand 1, and so on; equals "
+        "The positions along `dimension` in the order of what stands there: of operand 0, where that is equal of operand 1, and so on; "
+        "equals "
         "stay in the order of their positions. All NaN are equal and greater than any number, -0 equals 0.",
     .min_operands = 1,
     .max_operands = -1,

@@ -43,8 +43,7 @@ TEST(SortSchedule, StridedRows) {
 
 TEST(SortSchedule, SymbolicLengths) {
   for (const std::int64_t n : {0, 1, 5, 32, 33, 100})
-    for (const char* dimension : {"0", "1"})
-      check(argsort("f32", std::string("dimension = ") + dimension, "[n, 4]"), {{"n", n}}, ties);
+    for (const char* dimension : {"0", "1"}) check(argsort("f32", std::string("dimension = ") + dimension, "[n, 4]"), {{"n", n}}, ties);
 }
 
 TEST(SortSchedule, SeveralKeys) {
@@ -60,12 +59,13 @@ TEST(SortSchedule, SeveralKeys) {
 
 TEST(SortSchedule, PrologueIsComputedOnce) {
   for (const int n : {6, 90}) {
-    check(fmt::format("graph @main(%x: f32[3, {0}], %b: f32[{0}]) -> (%y) {{\n"
-                      "  %s = broadcast_in_dim %b {{dims = dims [3, {0}], positions = [1]}} : f32[3, {0}]\n"
-                      "  %d = subtract %x, %s : f32[3, {0}]\n"
-                      "  %a = abs %d : f32[3, {0}]\n"
-                      "  %y = argsort %a {{dimension = 1}} : i64[3, {0}]\n}}\n",
-                      n));
+    check(
+        fmt::format("graph @main(%x: f32[3, {0}], %b: f32[{0}]) -> (%y) {{\n"
+                    "  %s = broadcast_in_dim %b {{dims = dims [3, {0}], positions = [1]}} : f32[3, {0}]\n"
+                    "  %d = subtract %x, %s : f32[3, {0}]\n"
+                    "  %a = abs %d : f32[3, {0}]\n"
+                    "  %y = argsort %a {{dimension = 1}} : i64[3, {0}]\n}}\n",
+                    n));
   }
 }
 
