@@ -198,11 +198,6 @@ Tensor silu(const Operand& x) {
   return of.x * sigmoid(of.x);
 }
 
-Tensor softplus(const Operand& x) {
-  Composite of(x, "softplus");
-  return maximum(of.x, 0) + log1p(exp(-abs(of.x)));
-}
-
 // ---- others
 
 Tensor stop_gradient(const Operand& x) {
