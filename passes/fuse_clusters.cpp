@@ -97,6 +97,7 @@ class Former {
     const std::size_t n = graph_.node_count();
     roles_.assign(n, Role::boundary);
     level_.assign(n, 0);
+    opens_level_.assign(n, false);
     cluster_of_.assign(n, ir::none);
     ready_.assign(n, -1);
     users_.assign(n, {});
@@ -114,9 +115,9 @@ class Former {
         if (users_[d].empty() || users_[d].back() != i) users_[d].push_back(i);
       }
       // Whatever is no plain element-wise work starts a level: its users see it as done.
-      const bool starts = roles_[i] == Role::reduce || roles_[i] == Role::contraction || roles_[i] == Role::own ||
-                          (roles_[i] == Role::boundary && !node.operands.empty());
-      level_[i] = level + (starts ? 1 : 0);
+      opens_level_[i] = roles_[i] == Role::reduce || roles_[i] == Role::contraction || roles_[i] == Role::own ||
+                        (roles_[i] == Role::boundary && !node.operands.empty());
+      level_[i] = level + (opens_level_[i] ? 1 : 0);
     }
     // What state and control read directly must be in memory: views and free values there become kernels of their own. Going
     // backwards, a value needed by such a node is seen before its own definition.
@@ -225,8 +226,8 @@ class Former {
   void form_clusters() {
     std::vector<NodeId> order;
     for (NodeId i = 0; i < graph_.node_count(); ++i) order.push_back(i);
-    // Those that start their level come first; the rest of a level, views among them, in topological order.
-    auto rank = [&](NodeId i) { return roles_[i] == Role::element || roles_[i] == Role::view || roles_[i] == Role::free ? 1 : 0; };
+    // Those that start their level come first; the rest of it in topological order.
+    auto rank = [&](NodeId i) { return opens_level_[i] ? 0 : 1; };
     std::stable_sort(order.begin(), order.end(),
                      [&](NodeId a, NodeId b) { return std::pair(level_[a], rank(a)) < std::pair(level_[b], rank(b)); });
     for (NodeId i : order) {
@@ -594,11 +595,12 @@ class Former {
 
   std::vector<Role> roles_;
   std::vector<int> level_, ready_;
+  std::vector<bool> opens_level_;  ///< its level: it comes before what else is on it
   std::vector<std::uint32_t> cluster_of_;
   std::vector<std::vector<NodeId>> users_;
   std::vector<std::vector<NodeId>> produced_before_;
   std::vector<bool> feeds_reduce_;
-  std::set<ValueId> starts_;  // what updates start as
+  std::set<ValueId> starts_;         // what updates start as
   std::vector<bool> only_assigned_;  ///< nothing but variables' new values comes of it
   std::vector<Cluster> clusters_;
 };

@@ -47,8 +47,8 @@ BUGS = [
     ("in_place_after_store", "passes/plan_in_place.cpp", "return covers(i.type, load.type, load.indices) && !loaded_after(b, k);", "return true;"),
     ("in_place_repeated", "passes/plan_in_place.cpp", "      } else if (!runs_once(**loop)) {\n        return false;\n", "      } else if (false) {\n        return false;\n"),
     # fusion and lowering
-    ("fuse_views_first", "passes/fuse.cpp", "roles_[i] == Role::element || roles_[i] == Role::view || roles_[i] == Role::free ? 1 : 0;", "roles_[i] == Role::element ? 1 : 0;"),
-    ("fuse_repeated_elements", "passes/fuse.cpp",
+    ("fuse_level_order", "passes/fuse_clusters.cpp", "return opens_level_[i] ? 0 : 1;", "return roles_[i] == Role::element ? 1 : 0;"),
+    ("fuse_repeated_elements", "passes/fuse_clusters.cpp",
      "      if (!(dims == c.domain)) return \"other domain\";\n      return viewed_members(number, i) ? \"it repeats elements of the kernel's own result\" : nullptr;",
      "      return dims == c.domain ? nullptr : \"other domain\";"),
     ("collapse_strides", "passes/lowering.cpp", "return a && b && *a == *b * inner.extent;", "return a && b;"),
