@@ -102,7 +102,8 @@ Tensor diff(const Operand& operand, std::int64_t order, std::int64_t axis) {
   Composite of({&operand}, "diff");
   Tensor x = of.tensor(operand);
   const std::int64_t dim = of.axis(axis, x);
-  of.require(order >= 0, fmt::format("the order must not be negative, but is {}", order));
+  of.require(order >= 0, fmt::format("the order must not be negative, but is {}", order),
+             "cumsum() goes the other way");
   for (std::int64_t i = 0; i < order; ++i) {
     const ir::Dims dims = type_of(x).dims;
     const ir::Dim n = dims[static_cast<std::size_t>(dim)];

@@ -49,7 +49,8 @@ std::vector<std::int64_t> numbers_of(const Composite& of, const Tensor& x, const
     of.fail(ErrorCode::shape_mismatch, fmt::format("{} has {} spatial axes, but {} has {} numbers", to_string(x), axes, what, values.size()),
             "give one number for all spatial axes, or one for each; batch and channels have none");
   for (const std::int64_t v : values)
-    of.require(v >= least && v <= std::numeric_limits<std::int32_t>::max(), fmt::format("{} must be at least {}, but is {}", what, least, v));
+    of.require(v >= least && v <= std::numeric_limits<std::int32_t>::max(), fmt::format("{} must be at least {}, but is {}", what, least, v),
+               "give a number of elements");
   return values;
 }
 
@@ -190,7 +191,8 @@ Tensor each_axis(const Composite& of, Tensor x, const PerAxis& output, Layout la
     if (!n.is_constant())
       of.fail(ErrorCode::shape_mismatch, fmt::format("axis {} of {} is symbolic, so that its windows are not known", axes[i], to_string(x)),
               "give the spatial extents constants, or use global_avg_pool() or global_max_pool()");
-    if (n.value() == 0) of.fail(ErrorCode::shape_mismatch, fmt::format("axis {} of {} has no elements", axes[i], to_string(x)));
+    if (n.value() == 0) of.fail(ErrorCode::shape_mismatch, fmt::format("axis {} of {} has no elements", axes[i], to_string(x)),
+                                  "a window of nothing has no value");
     x = f(x, axes[i], counts[i]);
   }
   return x;

@@ -92,7 +92,7 @@ Tensor argument(const char* name, const char* direction, const Operand& x, std::
   if (last) {
     // The first one from behind; -1 stays -1.
     const Tensor behind = of.count(x.tensor().dims(), {dim}, i64) - 1;
-    position = maximum(behind - position, -1);
+    position = select(less(position, 0), position, behind - position);
   }
   return keep_dims ? expand_dims(position, dim) : position;
 }

@@ -129,7 +129,7 @@ Tensor reduce_log_sum(const Operand& operand, const Axes& axes, bool keep_dims) 
 
 Tensor norm(const Operand& operand, double p, const Axes& axes, bool keep_dims) {
   Reduced r(operand, "norm", axes);
-  r.of.require(!std::isnan(p), "p is NaN");
+  r.of.require(!std::isnan(p), "p is NaN", "p is a number, or an infinity for the largest or smallest element");
   return in_wide(r.floating().x, [&](const Tensor& x) -> Tensor {
     const Tensor magnitude = abs(x);
     if (p == infinity) return reduce_max(magnitude, Axes(r.axes), keep_dims);
