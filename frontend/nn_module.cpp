@@ -78,6 +78,11 @@ std::string ModuleState::path(const ModuleState& state) {
 const Location& call_location() { return innermost_location; }
 bool call_trains() { return innermost_trains; }
 
+std::vector<Dim> extents(const Tensor& tensor) {
+  const Dims dims = tensor.dims();
+  return {dims.begin(), dims.end()};
+}
+
 Graph graph_of(const Tensor& tensor) {
   kiln::detail::type_of(tensor);
   return Access::graph(Access::state(tensor)->shared_from_this());

@@ -12,6 +12,8 @@ namespace kiln::nn::detail {
 const Location& call_location();
 bool call_trains();
 
+/// A tensor's dims, to make others of.
+std::vector<Dim> extents(const Tensor& tensor);
 /// The graph that a tensor belongs to.
 Graph graph_of(const Tensor& tensor);
 

@@ -25,7 +25,7 @@ namespace {
 
 /// Columns [part * width, (part + 1) * width) of the last axis.
 Tensor gate(const Tensor& x, std::int64_t part, std::int64_t width) {
-  std::vector<Dim> starts(x.rank(), Dim(0)), limits(x.dims().begin(), x.dims().end());
+  std::vector<Dim> starts(x.rank(), Dim(0)), limits = detail::extents(x);
   starts.back() = Dim(part * width);
   limits.back() = Dim((part + 1) * width);
   return slice(x, starts, limits);
@@ -62,7 +62,7 @@ Initializer uniform(DType dtype, const Shape& shape, std::int64_t hidden) {
 
 /// Row `index` of a stack of states.
 Tensor state_of(const Tensor& stacked, std::int64_t index) {
-  std::vector<Dim> starts(stacked.rank(), Dim(0)), limits(stacked.dims().begin(), stacked.dims().end());
+  std::vector<Dim> starts(stacked.rank(), Dim(0)), limits = detail::extents(stacked);
   starts[0] = Dim(index);
   limits[0] = Dim(index + 1);
   return squeeze(slice(stacked, starts, limits), 0);

@@ -102,7 +102,7 @@ Tensor ChannelShuffle::forward(const Tensor& x) {
     require_factor("ChannelShuffle", groups_);
     axis_of("ChannelShuffle", x, 1);
     require_multiple("ChannelShuffle", x, 1, groups_);
-    std::vector<Dim> split(x.dims().begin(), x.dims().end());
+    std::vector<Dim> split = detail::extents(x);
     split[1] = x.dims()[1] / groups_;
     split.insert(split.begin() + 1, Dim(groups_));
     std::vector<std::int64_t> order(split.size());
@@ -121,7 +121,7 @@ namespace {
 
 /// x moved by one along an axis, the element at the edge repeated: result[i] = x[i + 1], or x[i - 1] for step -1.
 Tensor moved(const Tensor& x, std::size_t axis, int step) {
-  std::vector<Dim> zero(x.rank(), Dim(0)), low = zero, limits(x.dims().begin(), x.dims().end());
+  std::vector<Dim> zero(x.rank(), Dim(0)), low = zero, limits = detail::extents(x);
   const Dim extent = limits[axis];
   std::vector<Dim> first_limits = limits;
   if (step > 0) {
@@ -136,7 +136,7 @@ Tensor moved(const Tensor& x, std::size_t axis, int step) {
 
 /// Phases, each of x's dims, as one tensor whose axis is r times as long.
 Tensor interleaved(const std::vector<Tensor>& phases, const Tensor& x, std::size_t axis) {
-  std::vector<Dim> dims(x.dims().begin(), x.dims().end());
+  std::vector<Dim> dims = detail::extents(x);
   dims[axis] = dims[axis] * static_cast<std::int64_t>(phases.size());
   return reshape(stack(phases, static_cast<std::int64_t>(axis) + 1), dims);
 }

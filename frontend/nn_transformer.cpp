@@ -60,7 +60,7 @@ Tensor MultiheadAttention::run(const Tensor& query, const Tensor& key, const Ten
     const DType dtype = query.dtype();
     make_parameters(graph, dtype);
     const auto part = [&](const Tensor& x, std::int64_t index) {
-      std::vector<Dim> starts(x.rank(), Dim(0)), limits(x.dims().begin(), x.dims().end());
+      std::vector<Dim> starts(x.rank(), Dim(0)), limits = detail::extents(x);
       const std::size_t axis = x.rank() == 3 ? 2 : 0;
       starts[axis] = Dim(index * width_);
       limits[axis] = Dim((index + 1) * width_);

@@ -173,7 +173,7 @@ TEST(Modules, TiedParametersAreOneVariableAndOneGradient) {
   test::expect_close(out[0], out[1], 1e-15, "logits");
   test::expect_close(out[2], out[3], 1e-15, "gradient");
   // PyTorch's state_dict lists the shared weight under both names.
-  nn::load_state(session, model, {{"embedding.weight", Array(f64, Shape{5, 3})}, {"head.weight", Array(f64, Shape{5, 3})}});
+  nn::load_state(session, model, {{"embedding.weight", Array::zeros(f64, {5, 3})}, {"head.weight", Array::zeros(f64, {5, 3})}});
   EXPECT_EQ(element_as_double(session.value("embedding.weight"), 7), 0);
 }
 
@@ -231,6 +231,7 @@ TEST(Statistics, AreChangedByTheStepsWhoseLossUsedTheCall) {
   const Tensor x = graph.placeholder("x", f64, {2, 1});
   nn::BatchNorm1d norm(1, {.momentum = 0.5});
   nn::Linear head(1, 1);
+  head.set_name("head");
   const Tensor trained = head(norm(x, train)), other = head(x);
   const Operation with = SGD({.lr = 0.1}).minimize(reduce_mean(square(trained - 1)));
   const Operation without = SGD({.lr = 0.1}).minimize(reduce_mean(square(other - 1)));
@@ -246,7 +247,7 @@ TEST(Statistics, AreChangedByTheStepsWhoseLossUsedTheCall) {
   // With a step that has them, updates() changes nothing more.
   session.run({with, norm.updates()}, {{x, data}});
   EXPECT_EQ(element_as_double(session.value("running_mean"), 0), 2.25);
-  const double weight = element_as_double(session.value("weight"), 0), bias = element_as_double(session.value("bias"), 0);
+  const double weight = element_as_double(session.value("head.weight"), 0), bias = element_as_double(session.value("head.bias"), 0);
   EXPECT_NEAR(element_as_double(session.run(evaluated, {{x, data}}), 1), (5 - 2.25) / std::sqrt(6.25 + 1e-5) * weight + bias, 1e-14);
 }
 
@@ -271,12 +272,12 @@ TEST(State, IsCheckedAsAWholeBeforeAnythingChanges) {
   model.build(graph);
   Session session = session_of(graph);
   const Array before = session.value("weight");
-  const Array weight(f32, Shape{3, 2}), bias(f32, Shape{3});
+  const Array weight = Array::zeros(f32, {3, 2}), bias = Array::zeros(f32, {3});
   EXPECT_EQ(MESSAGE_OF(nn::load_state(session, model, {{"weight", weight}, {"biases", bias}})),
             "load_state: the names do not fit the module; missing: bias; left over: biases");
   EXPECT_EQ(MESSAGE_OF(nn::load_state(session, model, {{"weight", weight}, {"bias", weight}})),
             "load_state: the parameter \"bias\" is f32[3], but the value given is f32[3, 2]");
-  EXPECT_EQ(MESSAGE_OF(nn::load_state(session, model, {{"weight", weight}, {"bias", Array(i64, Shape{3})}})),
+  EXPECT_EQ(MESSAGE_OF(nn::load_state(session, model, {{"weight", weight}, {"bias", Array::zeros(i64, {3})}})),
             "load_state: the parameter \"bias\" is f32[3], but the value given is i64[3]");
   EXPECT_TRUE(identical(before, session.value("weight")));
   nn::load_state(session, model, {{"weight", weight}}, {.strict = false});
@@ -291,16 +292,16 @@ TEST(Summary, CountsWhatEachModuleHasAndDoes) {
                        nn::Linear(8, 10));
   const nn::Summary summary = nn::summary(model, {Dim("batch"), 3, 32, 32});
   EXPECT_EQ(summary.text(),
-            "module                  output                     parameters           flops\n"
-            "-----------------------------------------------------------------------------\n"
+            "module                  output                 parameters         flops\n"
+            "-----------------------------------------------------------------------\n"
             "Sequential              f32[batch, 10]\n"
-            "  0: Conv2d             f32[batch, 8, 32, 32]             224    442368*batch\n"
-            "  1: BatchNorm2d        f32[batch, 8, 32, 32]              16\n"
+            "  0: Conv2d             f32[batch, 8, 32, 32]         224  442368*batch\n"
+            "  1: BatchNorm2d        f32[batch, 8, 32, 32]          16\n"
             "  2: ReLU               f32[batch, 8, 32, 32]\n"
             "  3: AdaptiveAvgPool2d  f32[batch, 8, 1, 1]\n"
             "  4: Flatten            f32[batch, 8]\n"
-            "  5: Linear             f32[batch, 10]                     90       160*batch\n"
-            "-----------------------------------------------------------------------------\n"
+            "  5: Linear             f32[batch, 10]                 90     160*batch\n"
+            "-----------------------------------------------------------------------\n"
             "parameters: 330; buffers: 17\n"
             "flops: 442528*batch\n");
   // The model is as it was: it can still be built, in a graph of its own.
