@@ -17,7 +17,7 @@ TEST(Derivatives, OfSeveralTensorsAreSummed) {
   const Tensor apart = gradients(a, {x})[0] + gradients(b, {x}, seed)[0];
   const std::vector<Tensor> with_zeros = gradients({a}, {x, z}, {.unconnected_zeros = true});
   Session session(graph, test::options());
-  const auto out = session.run({joint, apart, with_zeros[1]}, {{x, Array({3}, {0.3, -1.2, 2.0})}});
+  const auto out = session.run({joint, apart, with_zeros[1]}, {{x, Array({3}, {0.3, -1.2, 2.0})}, {z, Array({2}, {1.0, 2.0})}});
   test::expect_near(out[0], out[1], 1e-14);
   test::expect_near(out[2], Array::zeros(f64, {2}), 0);
 }

@@ -96,8 +96,8 @@ TEST(Scan, IsTheStepsOneAfterTheOther) {
       const std::vector<Tensor> unrolled = network.everything(network.unrolled(time, reverse));
       Session session(network.graph, test::options());
       session.initialize();
-      const std::vector<Feed> feeds =
-          network.feeds(test::random_array(f64, {time, 2, 3}), scale_values(time), test::random_array(f64, {2, 4}, -1, 1, 5));
+      const Array x = test::random_array(f64, {time, 2, 3}), scale = scale_values(time), h = test::random_array(f64, {2, 4}, -1, 1, 5);
+      const std::vector<Feed> feeds = network.feeds(x, scale, h);
       expect_equal(run(session, looped, feeds), run(session, unrolled, feeds));
     }
 }
@@ -120,7 +120,8 @@ TEST(Scan, OfASymbolicLength) {
       }
       // No iteration: the initial state, empty outputs, and a gradient that reaches the initial state alone.
       const Array h = test::random_array(f64, {2, 4});
-      const std::vector<Array> none = run(session, looped, network.feeds(Array::zeros(f64, {0, 2, 3}), Array::zeros(i32, {0}), h));
+      const Array no_x = Array::zeros(f64, {0, 2, 3}), no_scale = Array::zeros(i32, {0});
+      const std::vector<Array> none = run(session, looped, network.feeds(no_x, no_scale, h));
       test::expect_near(none[0], h, 0);
       EXPECT_EQ(none[1].item<std::int32_t>(), 0);
       EXPECT_EQ(none[2].shape(), Shape({0, 2, 4}));
