@@ -22,6 +22,7 @@ inline constexpr Pass inlining{"inline_calls", [](ir::Module& module, PipelineRe
 inline constexpr Pass scan_lowering{"lower_scans", [](ir::Module& module, PipelineResult&) { return lower_scans(module); }};
 inline constexpr Pass bound_lowering{"lower_bounds", [](ir::Module& module, PipelineResult&) { return lower_bounds(module); }};
 inline constexpr Pass loop_algebra{"simplify_loops", [](ir::Module& module, PipelineResult&) { return simplify_loops(module); }};
+inline constexpr Pass branch_algebra{"simplify_branches", [](ir::Module& module, PipelineResult&) { return simplify_branches(module); }};
 inline constexpr Pass canonical{"canonicalize", [](ir::Module& module, PipelineResult&) { return canonicalize(module); }};
 inline constexpr Pass folding{"fold_constants", [](ir::Module& module, PipelineResult&) { return fold_constants(module); }};
 inline constexpr Pass algebra{"simplify", [](ir::Module& module, PipelineResult&) { return simplify(module); }};
@@ -31,8 +32,8 @@ inline constexpr Pass fusion{"fuse", [](ir::Module& module, PipelineResult& resu
 inline constexpr const char* loops_stage = "loops";
 inline constexpr const char* program_stage = "program";
 
-inline constexpr Pass tensor_passes[] = {dead_code, gradients, inlining,     scan_lowering, bound_lowering, canonical,
-                                         folding,   algebra,   loop_algebra, merging,       fusion};
+inline constexpr Pass tensor_passes[] = {dead_code, gradients, inlining,     scan_lowering,  bound_lowering, canonical,
+                                         folding,   algebra,   loop_algebra, branch_algebra, merging,        fusion};
 
 /// What the gate remembers between passes.
 struct Gate {

@@ -50,6 +50,10 @@ bool lower_bounds(ir::Module& module);
 /// body there. Exists beside common_subexpressions, which does not look around a loop.
 bool simplify_loops(ir::Module& module);
 
+/// Inlines the branch of a cond that is sure to run: the predicate is a constant, or both branches are one graph. Leaves other branches alone.
+/// Exists in the simplification group, where predicates become constants.
+bool simplify_branches(ir::Module& module);
+
 /// One normal form per meaning: operand order of commutative ops, default attributes dropped, trivial shape ops removed, chains of
 /// reshape/transpose/convert/broadcast merged. Leaves values' bits alone.
 bool canonicalize(ir::Module& module);

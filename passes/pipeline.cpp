@@ -46,13 +46,14 @@ PipelineResult run_pipeline(Module module, const PipelineOptions& options) {
   // bit.
   bool changed = true;
   for (int round = 0; changed && round < max_rounds; ++round) {
-    changed = run_pass(gate, canonical, module);      // equal meanings look equal: the rules below know one form only
-    changed |= run_pass(gate, folding, module);       // what depends on constants alone is a constant
-    changed |= run_pass(gate, algebra, module);       // algebra by family: arithmetic, shapes, contractions
-    changed |= run_pass(gate, loop_algebra, module);  // loops carry and repeat no more than they must
-    changed |= run_pass(gate, merging, module);       // no value is computed twice
+    changed = run_pass(gate, canonical, module);        // equal meanings look equal: the rules below know one form only
+    changed |= run_pass(gate, folding, module);         // what depends on constants alone is a constant
+    changed |= run_pass(gate, algebra, module);         // algebra by family: arithmetic, shapes, contractions
+    changed |= run_pass(gate, loop_algebra, module);    // loops carry and repeat no more than they must
+    changed |= run_pass(gate, branch_algebra, module);  // no branch where there is no choice
+    changed |= run_pass(gate, merging, module);         // no value is computed twice
   }
-  for (const Pass& pass : {canonical, folding, algebra, loop_algebra, merging})
+  for (const Pass& pass : {canonical, folding, algebra, loop_algebra, branch_algebra, merging})
     if (stops(gate, pass, module)) return result;
 
   // The graph as the user would have written it with all the time in the world.
