@@ -105,7 +105,7 @@ class Region {
   std::vector<Item>& pool() { return pool_; }
 
   void grow(int nodes) {
-    if (pool_.empty()) add(fresh({DType::f32, Type::Kind::tensor, {3}}, -2, 2));
+    if (pool_.empty()) add(fresh({world_.recipe.f64 ? DType::f64 : DType::f32, Type::Kind::tensor, {3}}, -2, 2));
     const std::size_t until = pool_.size() + static_cast<std::size_t>(nodes);
     for (int tries = 0; pool_.size() < until && tries < 8 * nodes; ++tries) step();
   }
@@ -323,7 +323,9 @@ void Region::table_node() {
       if (is_drawn(pair.first)) list.push_back(pair);
     return list;
   }();
-  const auto [op, dtype] = world_.random.of(pairs);
+  auto [op, dtype] = world_.random.of(pairs);
+  const auto other_float = [&](DType d) { return world_.recipe.f64 && is_floating(d) && d != DType::f64; };
+  if (other_float(dtype)) dtype = DType::f64;
   std::vector<Sample> fitting;
   for (Sample& sample : info(op).samples(op)) {
     bool fits = true;
@@ -363,7 +365,10 @@ void Region::table_node() {
   } catch (const Error&) {
     return;
   }
+  for (const Type& type : types)
+    if (other_float(type.dtype)) return;
   for (const Type& type : results) {
+    if (other_float(type.dtype)) return;
     if (mentions_other_symbols(type.dims, world_.recipe.symbolic)) return;
     if (value_of(world_, product(type.dims)) > largest_value) return;
   }
@@ -638,7 +643,8 @@ void Region::grow_scan() {
   for (int i = 0; i < sequences; ++i) {
     Dims dims{length};
     for (int d = random.pick(3); d > 0; --d) dims.push_back(1 + random.pick(4));
-    const Item item = adapt({random.of(dtypes), Type::Kind::tensor, dims}, -2, 2, false);
+    const DType dtype = random.of(dtypes);
+    const Item item = adapt({world_.recipe.f64 && is_floating(dtype) ? DType::f64 : dtype, Type::Kind::tensor, dims}, -2, 2, false);
     if (item.value == none || !(builder_.type(item.value).dims == dims)) return;
     side_[item.value] = item;
     arguments.push_back(item);
@@ -756,6 +762,7 @@ Recipe recipe_of(std::uint64_t seed) {
   recipe.symbolic = random.chance(45);
   recipe.control = random.chance(40);
   recipe.gradients = random.chance(35);
+  recipe.f64 = recipe.gradients && random.chance(50);
   return recipe;
 }
 
@@ -772,7 +779,8 @@ Case generate(const Recipe& recipe) {
     Dims dims;
     for (int d = world.random.pick(4); d > 0; --d)
       dims.push_back(recipe.symbolic && world.random.chance(35) ? Dim::symbol("n") : Dim(1 + world.random.pick(5)));
-    main.add(main.fresh({world.random.of(dtypes), Type::Kind::tensor, dims}, -2, 2));
+    const DType dtype = world.random.of(dtypes);
+    main.add(main.fresh({recipe.f64 && is_floating(dtype) ? DType::f64 : dtype, Type::Kind::tensor, dims}, -2, 2));
   }
   main.grow(recipe.nodes);
   Graph& graph = module.main_graph();

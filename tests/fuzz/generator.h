@@ -25,6 +25,7 @@ struct Recipe {
   std::uint64_t seed = 0;
   int nodes = 24;  ///< of the main graph, roughly
   bool symbolic = false, control = false, gradients = false;
+  bool f64 = false;  ///< no other float, so that gradients can be compared with differences
 };
 /// The recipe of a seed: the chances are such that over 30 % of all graphs end up symbolic, over 20 % with control flow, over 20 % with
 /// gradients.
