@@ -43,9 +43,13 @@ Derivative make_derivative(GradientState& state, const DerivativeRequest& reques
     sweep.map[parameter] =
         sweep.builder.graph().add_parameter(source.type(parameter), source.value_name(parameter), source.definition(parameter).location);
   }
-  for (NodeId n = 0; n < source.node_count(); ++n)
-    if (const Node& node = source.node(n); node.op != Op::parameter && !(info(node.op).effect && node.result_count == 0))
+  for (NodeId n = 0; n < source.node_count(); ++n) {
+    if (source.node(n).op == Op::parameter) continue;
+    if (info(source.node(n).op).effect)
+      pass_effect(sweep, n);
+    else
       copy_for_reverse(sweep, n);
+  }
   reverse_graph(sweep, request);
   return derivative;
 }
@@ -122,6 +126,12 @@ Bits path_of(GradientPaths& paths, const Graph& graph, const DerivativeRequest& 
   const Bits useful = paths.useful(request.graph, chosen(graph.results, request.seeds));
   for (std::size_t v = 0; v < path.size(); ++v) path[v] = path[v] && useful[v];
   return path;
+}
+
+void pass_effect(ReverseSweep& sweep, NodeId id) {
+  const Node& node = sweep.source.node(id);
+  const std::size_t first = node.operands.size() - node.result_count;
+  for (std::uint32_t i = 0; i < node.result_count; ++i) sweep.map[node.first_result + i] = sweep.map[node.operands[first + i]];
 }
 
 void reverse_graph(ReverseSweep& sweep, const DerivativeRequest& request) {

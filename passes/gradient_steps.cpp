@@ -103,7 +103,11 @@ Uncut whole_derivative(GradientState& state, const DerivativeRequest& request, c
   }
   for (NodeId n = 0; n < source.node_count(); ++n) {
     const Node& node = source.node(n);
-    if (node.op == Op::parameter || (info(node.op).effect && node.result_count == 0)) continue;
+    if (node.op == Op::parameter) continue;
+    if (info(node.op).effect) {
+      pass_effect(sweep, n);
+      continue;
+    }
     const bool available = std::ranges::all_of(node.operands, [&](ValueId v) { return sweep.map[v] != none; });
     if (available)
       copy_for_reverse(sweep, n);

@@ -119,6 +119,8 @@ void reverse_scan(ReverseSweep& sweep, ir::NodeId id);
 
 /// Copies a node of the source; a loop on the path so that it records what its backward loop needs.
 void copy_for_reverse(ReverseSweep& sweep, ir::NodeId id);
+/// Leaves out a node with an effect, which happens forward alone; what it guards, its last operands, passes through.
+void pass_effect(ReverseSweep& sweep, ir::NodeId id);
 /// Copies a loop so that it also records what its backward loop needs and counts its iterations.
 TapedLoop copy_with_tapes(GradientState& state, const ir::Graph& source, ir::NodeId id, const DerivativeRequest& step, ir::Builder& builder,
                           ValueMap& map);
