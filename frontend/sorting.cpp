@@ -111,7 +111,7 @@ Selected mode(const Operand& operand, std::int64_t axis, bool keep_dims) {
 
 namespace {
 
-Tensor quantile_of(Composite& of, const Tensor& x, double q, std::int64_t axis, Interpolation interpolation, bool keep_dims) {
+Tensor quantile_of(Composite& of, const Tensor& x, double q, std::int64_t axis, QuantileMethod method, bool keep_dims) {
   of.require_floating(x);
   require_axis(of, x);
   of.require(q >= 0 && q <= 1, fmt::format("the fraction is {}", q), "it lies between 0 and 1");
@@ -123,14 +123,14 @@ Tensor quantile_of(Composite& of, const Tensor& x, double q, std::int64_t axis, 
   const Tensor last = maximum(of.count(x.dims(), {dim}, f64) - 1, 0);
   const Tensor place = last * q, below = floor(place), fraction = place - below;
   Tensor result;
-  switch (interpolation) {
-    case Interpolation::lower: result = at(below); break;
-    case Interpolation::higher: result = at(ceil(place)); break;
-    case Interpolation::nearest: result = at(round(place)); break;
-    case Interpolation::midpoint:
-    case Interpolation::linear: {
+  switch (method) {
+    case QuantileMethod::lower: result = at(below); break;
+    case QuantileMethod::higher: result = at(ceil(place)); break;
+    case QuantileMethod::nearest: result = at(round(place)); break;
+    case QuantileMethod::midpoint:
+    case QuantileMethod::linear: {
       const Tensor low = at(below), high = at(ceil(place));
-      const Tensor weight = interpolation == Interpolation::linear ? fraction : select(equal(fraction, 0), 0, of.number(0.5, f64));
+      const Tensor weight = method == QuantileMethod::linear ? fraction : select(equal(fraction, 0), 0, of.number(0.5, f64));
       // Equal ones need no interpolation, which would make NaN of infinities.
       result = select(equal(low, high), low, low + (high - low) * convert(weight, x.dtype()));
     }
@@ -143,19 +143,19 @@ Tensor quantile_of(Composite& of, const Tensor& x, double q, std::int64_t axis, 
 
 }  // namespace
 
-Tensor quantile(const Operand& operand, double q, std::int64_t axis, Interpolation interpolation, bool keep_dims) {
+Tensor quantile(const Operand& operand, double q, std::int64_t axis, QuantileMethod method, bool keep_dims) {
   Composite of({&operand}, "quantile");
-  return quantile_of(of, of.tensor(operand), q, axis, interpolation, keep_dims);
+  return quantile_of(of, of.tensor(operand), q, axis, method, keep_dims);
 }
 
-Tensor percentile(const Operand& operand, double q, std::int64_t axis, Interpolation interpolation, bool keep_dims) {
+Tensor percentile(const Operand& operand, double q, std::int64_t axis, QuantileMethod method, bool keep_dims) {
   Composite of({&operand}, "percentile");
-  return quantile_of(of, of.tensor(operand), q / 100, axis, interpolation, keep_dims);
+  return quantile_of(of, of.tensor(operand), q / 100, axis, method, keep_dims);
 }
 
 Tensor median(const Operand& operand, std::int64_t axis, bool keep_dims) {
   Composite of({&operand}, "median");
-  return quantile_of(of, of.tensor(operand), 0.5, axis, Interpolation::linear, keep_dims);
+  return quantile_of(of, of.tensor(operand), 0.5, axis, QuantileMethod::linear, keep_dims);
 }
 
 Tensor is_sorted(const Operand& operand, std::int64_t axis) {

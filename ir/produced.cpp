@@ -89,7 +89,8 @@ std::vector<ProducedUse> produced_uses(const Module& module, const ProducedSymbo
   for (const GraphId g : order) {
     const Graph& graph = module.graph(g);
     ProducedUse& use = uses[g];
-    std::set<std::string> known;  // produced in this graph so far
+    std::set<std::string> known;   // produced in this graph so far
+    std::set<std::string> called;  // in graphs that this one calls and that may become part of it
     for (NodeId n = 0; n < graph.node_count(); ++n) {
       const Node& node = graph.node(n);
       const auto needs = [&](const std::string& symbol) {
@@ -101,12 +102,14 @@ std::vector<ProducedUse> produced_uses(const Module& module, const ProducedSymbo
         for (const std::string& symbol : uses[callee].defined) {
           if (known.contains(symbol))
             fail(g, n, fmt::format("@{} produces {}, which has a value where it runs", module.graph(callee).name, symbol));
+          if ((node.op == Op::call || node.op == Op::composite) && !called.insert(symbol).second)
+            fail(g, n, fmt::format("the symbol {} is produced by two calls", symbol));
           use.defined.insert(symbol);
         }
       }
       const std::string* own = produced_symbol(node);
       if (!own) continue;
-      if (!known.insert(*own).second) fail(g, n, fmt::format("the symbol {} is produced twice", *own));
+      if (called.contains(*own) || !known.insert(*own).second) fail(g, n, fmt::format("the symbol {} is produced twice", *own));
       if (use.needed.contains(*own)) fail(g, n, fmt::format("the symbol {} is mentioned before the node that produces it", *own));
     }
     use.defined.insert(known.begin(), known.end());

@@ -76,12 +76,12 @@ class Verifier {
   void symbols() {
     for (const auto& info : p_.symbols)
       if (!symbols_.insert(info->name).second) fail(3, fmt::format("symbol '{}' is listed twice", info->name));
-    for (const ProducedExtent& extent : p_.produced) check_fed(extent.bound, fmt::format("the bound of '{}'", extent.name));
-    check_fed(p_.arena_bytes, "the arena's size");
     for (const ProducedExtent& extent : p_.produced) {
       if (!symbols_.insert(extent.name).second) fail(3, fmt::format("symbol '{}' is listed twice", extent.name));
       produced_.insert(extent.name);
     }
+    for (const ProducedExtent& extent : p_.produced) check_fed(extent.bound, fmt::format("the bound of '{}'", extent.name));
+    check_fed(p_.arena_bytes, "the arena's size");
   }
 
   /// As check_dim; no produced symbol either.

@@ -19,7 +19,8 @@
 // 11. The body of a `kernel` computes: it holds no state, effect, control flow, tape or kernel.
 // 12. Locations are those of the module.
 // 13. A produced symbol (ir/produced.h) is produced before every node that mentions it, in a type, in an attribute or in a graph that the
-//     node runs; once in a graph, and not where it has a value already. No result of a region mentions a symbol that is produced inside.
+//     node runs; once in a graph and what it calls, and not where it has a value already. No result of a region mentions a symbol that is
+//     produced inside.
 #include "ir/verify.h"
 
 #include <algorithm>

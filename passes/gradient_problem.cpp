@@ -4,6 +4,7 @@
 #include <set>
 
 #include "ir/op.h"
+#include "ir/produced.h"
 #include "passes/gradients.h"
 #include "passes/passes.h"
 
@@ -125,6 +126,23 @@ GradientProblem missing_dependence(const Module& module, const Graph& graph, Val
           "integers, comparisons and stop_gradient inside a loop, branch or call cut the path"};
 }
 
+/// The way back through a body would need the extents that each of its runs has produced, and their values, on tapes whose items are of one
+/// size.
+std::optional<GradientProblem> produced_inside(const Module& module, const Graph& body, const Node& owner) {
+  for (NodeId n = 0; n < body.node_count(); ++n) {
+    const std::string* symbol = produced_symbol(body.node(n));
+    if (!symbol) continue;
+    const auto place = [&](const Node& node) {
+      return node.location == 0 ? std::string() : fmt::format(" at {}", to_string(module.location(node.location)));
+    };
+    return GradientProblem{0,
+                           fmt::format("{}{} has no gradient: its body @{} produces the extent {}{}", info(owner.op).name, place(owner), body.name,
+                                       *symbol, place(body.node(n))),
+                           "select() with a mask in place of the elements that it picks keeps the extents"};
+  }
+  return std::nullopt;
+}
+
 /// A graph that is differentiated, and from which node of which other one.
 struct Visit {
   DerivativeRequest request;
@@ -158,6 +176,11 @@ std::optional<GradientProblem> find_gradient_problem(const Module& module, Graph
   for (std::size_t visit = 0; visit < visits.size(); ++visit) {
     const GraphId current_id = visit == 0 ? id : visits[visit].request.graph;
     const Graph& current = module.graph(current_id);
+    if (visit != 0) {
+      const Visit& own = visits[visit];
+      const GraphId holder = own.parent == 0 ? id : visits[own.parent].request.graph;
+      if (auto problem = produced_inside(module, current, module.graph(holder).node(own.node))) return problem;
+    }
     const Bits path = path_in(visit);
     for (NodeId n = 0; n < current.node_count(); ++n) {
       const Node& node = current.node(n);

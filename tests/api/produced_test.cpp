@@ -237,6 +237,17 @@ TEST(Produced, CallablesGiveEachRunItsShape) {
   }
 }
 
+TEST(Produced, NoGradientThroughABodyThatProduces) {
+  Graph graph;
+  const Tensor x = graph.placeholder("x", f32, {4});
+  const Tensor y = cond(
+      greater(reduce_sum(x), 0), [&] { return std::vector{reduce_sum(boolean_mask(x, greater(x, 0), 0, {.name = "positive"}))}; },
+      [&] { return std::vector{reduce_sum(x)}; })[0];
+  const std::string message = message_of([&] { gradients(y, {x}); });
+  EXPECT_NE(message.find("has no gradient: its body @then produces the extent positive"), std::string::npos) << message;
+  EXPECT_EQ(Session(graph, options()).run(y, {{x, Array({4}, {1.0F, -1.0F, 3.0F, 0.0F})}}).item<float>(), 4);
+}
+
 TEST(Produced, Errors) {
   Graph graph;
   const Tensor x = graph.placeholder("x", f32, {4});
@@ -245,10 +256,6 @@ TEST(Produced, Errors) {
             std::string::npos);
   EXPECT_NE(message_of([&] { range(x, x, x, found.dim(0)); }).find("max_size: the extent found is found out by the run"),
             std::string::npos);
-  const auto loop = [&](const std::function<Tensor(const Tensor&)>& body) {
-    return while_loop([](const std::vector<Tensor>&) { return Tensor(); },
-                      [&](const std::vector<Tensor>& v) { return std::vector{body(v[0])}; }, {x});
-  };
   Tensor inside;
   const std::string escapes = message_of([&] {
     cond(

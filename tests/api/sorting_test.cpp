@@ -91,8 +91,8 @@ TEST(Selection, Mode) {
 
 TEST(Selection, Quantiles) {
   const Array x({2, 4}, {8.0, 1.0, 4.0, 2.0, 1.0, 2.0, 3.0, 4.0});
-  using enum Interpolation;
-  const auto at = [&](double q, Interpolation how) { return evaluated(x, [&](const Tensor& t) { return quantile(t, q, 1, how); }); };
+  using enum QuantileMethod;
+  const auto at = [&](double q, QuantileMethod how) { return evaluated(x, [&](const Tensor& t) { return quantile(t, q, 1, how); }); };
   expect_values<double>(at(0.5, linear), {3, 2.5});
   expect_values<double>(at(0.25, linear), {1.75, 1.75});
   expect_values<double>(at(0.5, lower), {2, 2});

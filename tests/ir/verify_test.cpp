@@ -261,6 +261,48 @@ TEST_F(Broken, Locations) {
   EXPECT_EQ(violation(), "12: variable @v has a location that the module does not have");
 }
 
+TEST_F(Broken, ProducedSymbols) {
+  const Type vector{f32, Type::Kind::tensor, {Dim::symbol("n")}}, count{i64, Type::Kind::tensor, {}};
+  Graph& main = module.main_graph();
+  const ValueId v = main.add_parameter(vector, "v"), c = main.add_parameter(count, "c");
+  main.parameters = {x, p, v, c};
+  const auto zeros = [](Builder& b, const char* symbol) { return b.create(Op::iota, {}, {{"dtype", f32}, {"dims", Dims{Dim::symbol(symbol)}}, {"dim", std::int64_t{0}}}); };
+  const auto shrink = [](Builder& b, ValueId from, ValueId number, const char* symbol) {
+    return b.create(Op::shrink, {from, number}, {{"symbol", std::string(symbol)}});
+  };
+  const auto with = [&](auto&& add) {
+    const Module before = module.clone();
+    add();
+    std::string message = violation();
+    for (GraphId g = 0; g < before.graphs.size(); ++g) module.graph(g) = before.graph(g);
+    module.graphs.resize(before.graphs.size());
+    return message;
+  };
+  EXPECT_EQ(with([&] { zeros(builder, "n"), shrink(builder, v, c, "k"), zeros(builder, "k"); }), "none");
+  EXPECT_EQ(with([&] { zeros(builder, "k"), shrink(builder, v, c, "k"); }), "13: the symbol k is mentioned before the node that produces it");
+  EXPECT_EQ(with([&] { shrink(builder, v, c, "k"), shrink(builder, v, c, "k"); }), "13: the symbol k is produced twice");
+  // A graph that produces k and hands it out, one that does not, and one that needs it.
+  const auto region = [&](bool produces, bool hands_out) {
+    const GraphId g = module.add_graph("g");
+    Builder inside(module, g);
+    const ValueId from = module.graph(g).add_parameter(vector), number = module.graph(g).add_parameter(count);
+    const ValueId k = produces ? shrink(inside, from, number, "k") : zeros(inside, "k");
+    module.graph(g).results = {hands_out ? k : number};
+    return g;
+  };
+  const auto call = [&](GraphId g) { return builder.create(Op::call, {v, c}, {{"body", GraphRef{g}}}); };
+  EXPECT_EQ(with([&] { call(region(true, false)); }), "none");
+  EXPECT_EQ(with([&] { call(region(true, true)); }), "13: a result of the region is f32[k], whose k is produced inside");
+  EXPECT_EQ(with([&] { shrink(builder, v, c, "k"), call(region(false, false)); }), "none");
+  EXPECT_EQ(with([&] { call(region(false, false)), shrink(builder, v, c, "k"); }), "13: the symbol k is mentioned before the node that produces it");
+  EXPECT_EQ(with([&] { shrink(builder, v, c, "k"), call(region(true, false)); }), "13: @g.4 produces k, which has a value where it runs");
+  EXPECT_EQ(with([&] {
+              const GraphId g = region(true, false);
+              call(g), call(g);
+            }),
+            "13: the symbol k is produced by two calls");
+}
+
 TEST_F(Broken, TheMessageShowsPlaceAndGraph) {
   builder.location = module.add_location(Location::interned("model.cpp", 8));
   node_of(builder.negate(y)).operands = {p};

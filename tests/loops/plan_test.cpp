@@ -228,6 +228,46 @@ graph @main(%x: f32[4]) -> (%x, %w, %k, %y, %y, %r, %x) {
         {a4}, {{"w", b4}});
 }
 
+TEST(Plan, ProducedExtents) {
+  const std::string text = R"(
+variable @w : f32[2]
+graph @main(%x: f32[n, 2], %c: i64[], %d: i64[]) -> (%x, %rows, %sums, %fewer, %rest) {
+  %e = add %x, %x : f32[n, 2]
+  %rows = shrink %e, %c {symbol = "k"} : f32[k, 2]
+  %fewer = shrink %rows, %d {symbol = "j"} : f32[j, 2]
+  %sums = reduce %rows {combiner = "add", dimensions = [0]} : f32[2]
+  %rest = iota {dtype = i64, dims = dims [2*n - k - j], dim = 0} : i64[-j - k + 2*n]
+  %w = variable {name = "w"} : f32[2]
+  %f = reduce %fewer {combiner = "add", dimensions = [0]} : f32[2]
+  %next = add %w, %f : f32[2]
+  %set = assign %next {name = "w"} : f32[2]
+})";
+  for (const std::int64_t n : {0, 1, 4})
+    for (const std::int64_t c : {-1, 0, 2, 9})
+      for (const std::int64_t d : {0, 1, 3})
+        check(text, {random_array({n, 2}, 1), Array(c), Array(d)}, {{"w", random_array({2}, 2)}}, {n});
+}
+
+TEST(Plan, ProducedExtentsInALoop) {
+  const std::string text = R"(
+graph @main(%x: f32[n], %zero: i64[], %start: f32[]) -> (%i, %s) {
+  %i, %s = while_loop %zero, %start, %x {body = @body, carried = 2, condition = @condition} : i64[], f32[]
+}
+graph @condition(%i: i64[], %s: f32[], %x: f32[n]) -> (%p) {
+  %four = constant {value = i64[] 4} : i64[]
+  %p = compare %i, %four {direction = "lt"} : bool[]
+}
+graph @body(%i: i64[], %s: f32[], %x: f32[n]) -> (%j, %t) {
+  %one = constant {value = i64[] 1} : i64[]
+  %j = add %i, %one : i64[]
+  %some = shrink %x, %i {symbol = "k"} : f32[k]
+  %e = multiply %some, %some : f32[k]
+  %r = reduce %e {combiner = "add", dimensions = [0]} : f32[]
+  %t = add %s, %r : f32[]
+})";
+  for (const std::int64_t n : {0, 2, 5}) check(text, {random_array({n}, 1), Array(std::int64_t{0}), Array(0.5F)}, {}, {n});
+}
+
 TEST(Plan, FailureLeavesVariables) {
   const std::string text = R"(
 variable @w : f32[4]

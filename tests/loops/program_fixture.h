@@ -30,24 +30,26 @@ inline ProgramRun run_program(const Program& program, const std::vector<Array>& 
   ProgramRun run;
   const std::vector<Dim> dims = plan_dims(program);
   std::vector<std::int64_t> values(dims.size());
-  run.status = interpret_plan(const_cast<Program*>(&program), symbols.data(), values.data());
+  std::vector<std::int64_t> symbol_values = symbols;  // produced ones are written by the run
+  symbol_values.resize(program.symbols.size() + program.produced.size(), 0);
+  run.status = interpret_plan(const_cast<Program*>(&program), symbol_values.data(), values.data());
   if (run.status != KILN_OK) return run;
   run.arena_bytes = values[0];
   const auto value_of = [&](std::string_view name) -> std::optional<std::int64_t> {
-    for (std::size_t i = 0; i < program.symbols.size(); ++i)
-      if (program.symbols[i]->name == name) return symbols[i];
-    return std::nullopt;
+    const std::optional<std::size_t> index = symbol_index(program, name);
+    return index ? std::optional(symbol_values[*index]) : std::nullopt;
   };
-  const auto make = [&](DType dtype, const Dims& extents) {
+  const auto shape_of = [&](const Dims& extents) {
     std::vector<std::int64_t> shape;
     for (const Dim& dim : extents) shape.push_back(evaluate(dim, value_of));
-    return Array(dtype, Shape(shape));
+    return Shape(shape);
   };
+  const auto make = [&](DType dtype, const Dims& extents) { return Array(dtype, shape_of(extents)); };
   std::vector<const void*> in, constants;
   std::vector<void*> out, current, shadow;
   for (const Array& array : inputs) in.push_back(array.raw());
   for (const Array& array : program.constants) constants.push_back(array.raw());
-  for (const ProgramPort& port : program.outputs) run.outputs.push_back(make(port.dtype, port.dims));
+  for (const ProgramPort& port : program.outputs) run.outputs.push_back(make(port.dtype, {upper_bound(program, product(port.dims))}));
   for (Array& array : run.outputs) out.push_back(array.mutable_raw());
   std::vector<Array> first, second;
   for (const ProgramVariable& v : program.variables) {
@@ -70,7 +72,6 @@ inline ProgramRun run_program(const Program& program, const std::vector<Array>& 
   call.variables = current.data();
   call.shadows = shadow.data();
   call.constants = constants.data();
-  std::vector<std::int64_t> symbol_values = symbols;  // produced ones are written by the run
   call.symbols = symbol_values.data();
   call.values = values.data();
   call.arena = arena.data() + (64 - reinterpret_cast<std::uintptr_t>(arena.data()) % 64) % 64;
@@ -90,6 +91,11 @@ inline ProgramRun run_program(const Program& program, const std::vector<Array>& 
   }
   run.status = entry(&call);
   run.detail = call.detail;
+  // Memory is that of the bounds; the shape is what there is.
+  for (std::size_t i = 0; i < run.outputs.size() && run.status == KILN_OK; ++i) {
+    const Array& room = run.outputs[i];
+    run.outputs[i] = Array(ArrayView(room.dtype(), shape_of(program.outputs[i].dims), room.raw()));
+  }
   for (std::size_t i = 0; i < first.size(); ++i) {
     // The current storage is one of the two.
     const bool swapped = current[i] == second[i].raw();

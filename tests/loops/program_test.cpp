@@ -31,7 +31,7 @@ std::string parse_error(const std::string& text) {
 // ---- text
 
 TEST(ProgramText, RoundTrips) {
-  for (const std::string& text : {update_text, tape_text}) {
+  for (const std::string& text : {update_text, tape_text, produce_text}) {
     const std::string once = print(parse_program(text));
     EXPECT_EQ(print(parse_program(once)), once);
     EXPECT_EQ(once.substr(0, once.find("\nkernel")), text.substr(0, text.find("\nkernel")));
@@ -174,6 +174,21 @@ TEST(ProgramVerify, EachInvariantIsChecked) {
   EXPECT_EQ(find_violation(parse_program(tape_text)), "");
 }
 
+TEST(ProgramVerify, ProducedExtents) {
+  const auto violation = [](const std::string& from, const std::string& to) { return parse_error(replaced(produce_text, from, to)); };
+  const auto expect = [&](const std::string& from, const std::string& to, const std::string& message) {
+    EXPECT_NE(violation(from, to).find("breaks invariant 18 of program IR: " + message), std::string::npos) << violation(from, to);
+  };
+  expect("  produce k = c limit n\n  copy y = x\n", "  copy y = x\n  produce k = c limit n\n", "a copy needs 'k' before it is produced");
+  expect("limit n\n", "limit k\n", "a limit needs 'k' before it is produced");
+  expect("produce k = c", "produce k = x", "'k' is produced from 'x', f32[n]");
+  expect("bound n", "bound k", "the bound of 'k' mentions 'k', which is produced");
+  expect("input x: f32[n]", "input x: f32[k]", "'x' mentions 'k', which is produced");
+  expect("arena(64)", "arena(64*k)", "the arena's size mentions 'k', which is produced");
+  EXPECT_NE(violation("symbols(n)", "symbols(n, k)").find("symbol 'k' is listed twice"), std::string::npos);
+  EXPECT_NE(violation("limit n", "limit m").find("mentions 'm', which is no symbol"), std::string::npos);
+}
+
 TEST(ProgramVerify, LiveRangesCoverLoops) {
   const Program program = parse_program(tape_text);
   const std::vector<LiveRange> ranges = live_ranges(program);
@@ -230,6 +245,18 @@ TEST(ProgramInterpreter, LoopsAndTapes) {
   EXPECT_EQ(run.outputs.at(0).item<std::int64_t>(), static_cast<std::int64_t>(expected));
   EXPECT_EQ(run.allocations, 3);
   EXPECT_EQ(run_program(program, {Array(std::int64_t{3})}, {}, none, 0, false).status, KILN_OUT_OF_MEMORY);
+}
+
+TEST(ProgramInterpreter, ProducedExtentsStayWithinTheirLimits) {
+  const Program program = parse_program(produce_text);
+  std::map<std::string, Array> none;
+  for (const auto& [given, count] : std::vector<std::pair<std::int64_t, std::int64_t>>{{2, 2}, {0, 0}, {3, 3}, {-5, 0}, {100, 3}}) {
+    const ProgramRun run = run_program(program, {Array({3}, {1.0F, 2.0F, 3.0F}), Array(given)}, {3}, none);
+    EXPECT_EQ(run.status, KILN_OK);
+    EXPECT_EQ(run.outputs[0].shape(), Shape{count});
+    EXPECT_EQ(run.outputs[1].shape(), Shape{3 - count});
+    for (std::int64_t i = 0; i < count; ++i) EXPECT_EQ(run.outputs[0].at<float>({i}), static_cast<float>(i + 1));
+  }
 }
 
 TEST(ProgramInterpreter, PlanValues) {

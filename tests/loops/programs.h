@@ -21,6 +21,24 @@ kernel @axpy(x: f32[n], w: f32[4], y: f32[4] output) symbols(n) {
 }
 )";
 
+/// Fetches the first c elements of x, and how many they are.
+inline const std::string produce_text = R"(program @first symbols(n) arena(64) {
+  input x: f32[n]
+  input c: i64[]
+  output y: f32[k]
+  output left: f32[-k + n]
+  produced k bound n
+  buffer x = input x
+  buffer c = input c
+  buffer y = output y
+  buffer left = output left
+
+  produce k = c limit n
+  copy y = x
+  copy left = x
+}
+)";
+
 /// w += sum(x), unless the check of p fails; also fetches the old w.
 inline const std::string update_text = R"(program @update symbols(n {min = 1}) arena(0) {
   input x: f32[n]

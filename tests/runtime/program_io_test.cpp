@@ -25,6 +25,8 @@ Program sample() {
   p.constants = {Array::from({1.f, 2.f}), Array(f32, {0, 3}), Array(true)};
   p.input_feeds = {1};
   p.fetch_outputs = {0, -1};
+  p.produced = 1;
+  p.outputs.push_back({"found", i64, {testing::symbol_dim(1, "found")}, {}, 2});
   p.plan_values = 3;
   return p;
 }
@@ -54,6 +56,10 @@ TEST(ProgramIo, RoundTrips) {
   EXPECT_EQ(p.constants[1].shape(), (Shape{0, 3}));
   EXPECT_EQ(p.fetch_outputs, (std::vector<std::int32_t>{0, -1}));
   EXPECT_EQ(p.plan_values, 3);
+  EXPECT_EQ(p.produced, 1);
+  EXPECT_EQ(p.outputs[0].capacity, -1);
+  EXPECT_EQ(p.outputs[1].capacity, 2);
+  EXPECT_EQ(p.outputs[1].dims[0].value, 1);
 }
 
 TEST(ProgramIo, RefersToNothingThatIsNotThere) {
@@ -63,16 +69,19 @@ TEST(ProgramIo, RefersToNothingThatIsNotThere) {
     return error_of(ErrorCode::corrupt_file, [&] { back(runtime::serialize(p)); });
   };
   const std::string start = "error: 'model.so' is damaged or not a compiled Kiln file: ";
-  EXPECT_EQ(message([](Program& p) { p.custom_calls[0].inputs[0].dims[0].value = 1; }), start + "a dimension of 'f' refers to nothing");
+  EXPECT_EQ(message([](Program& p) { p.custom_calls[0].inputs[0].dims[0].value = 2; }), start + "a dimension of 'f' refers to nothing");
   EXPECT_EQ(message([](Program& p) { p.custom_calls[0].results[1].dims[0].value = 3; }), start + "a dimension of 'f' refers to nothing");
-  EXPECT_EQ(message([](Program& p) { p.inputs[0].dims[0].value = 1; }), start + "a dimension of 'x' refers to nothing");
+  EXPECT_EQ(message([](Program& p) { p.inputs[0].dims[0].value = 1; }), start + "a dimension of 'x' is not known before a run");
+  EXPECT_EQ(message([](Program& p) { p.outputs[1].dims[0].value = 2; }), start + "a dimension of 'found' refers to nothing");
+  EXPECT_EQ(message([](Program& p) { p.outputs[1].capacity = 3; }), start + "the size of 'found' refers to nothing");
+  EXPECT_EQ(message([](Program& p) { p.produced = -1; }), start + "the number of produced symbols makes no sense");
   EXPECT_EQ(message([](Program& p) { p.inputs[0].dims[2].value = 3; }), start + "a dimension of 'x' refers to nothing");
   EXPECT_EQ(message([](Program& p) { p.dim_checks[0].right = -1; }), start + "a check of extents refers to nothing");
-  EXPECT_EQ(message([](Program& p) { p.fetch_outputs[0] = 1; }), start + "a fetch refers to no output");
+  EXPECT_EQ(message([](Program& p) { p.fetch_outputs[0] = 2; }), start + "a fetch refers to no output");
   EXPECT_EQ(message([](Program& p) { p.input_feeds.push_back(0); }), start + "inputs and their feeds differ in number");
   EXPECT_EQ(message([](Program& p) { p.plan_values = 0; }), start + "the number of plan values makes no sense");
   EXPECT_EQ(error_of(ErrorCode::corrupt_file, [] { back(runtime::serialize(sample()) + "x"); }), start + "1 bytes are left over");
-  EXPECT_EQ(error_of(ErrorCode::corrupt_file, [] { back("ELF"); }), start + "it does not begin with KILNPRG1");
+  EXPECT_EQ(error_of(ErrorCode::corrupt_file, [] { back("ELF"); }), start + "it does not begin with KILNPRG2");
 }
 
 }  // namespace

@@ -41,15 +41,14 @@ Selected kth_value(const Operand& x, std::int64_t k, std::int64_t axis = -1, boo
 Selected mode(const Operand& x, std::int64_t axis = -1, bool keep_dims = false);
 
 /// What lies at a fraction of the way between two elements.
-enum class Interpolation : std::uint8_t { linear, lower, higher, midpoint, nearest };
+enum class QuantileMethod : std::uint8_t { linear, lower, higher, midpoint, nearest };
 
 /// The value below which the fraction q (0 to 1) of the elements along an axis lies: numpy.quantile. Of floating tensors; NaN when an
 /// element is NaN or there is none. `nearest` rounds halves to even.
 ///   quantile(x, 0.5)   // {1, 2, 4, 8} -> 3
-Tensor quantile(const Operand& x, double q, std::int64_t axis = -1, Interpolation interpolation = Interpolation::linear,
-                bool keep_dims = false);
+Tensor quantile(const Operand& x, double q, std::int64_t axis = -1, QuantileMethod method = QuantileMethod::linear, bool keep_dims = false);
 /// quantile at q / 100.
-Tensor percentile(const Operand& x, double q, std::int64_t axis = -1, Interpolation interpolation = Interpolation::linear,
+Tensor percentile(const Operand& x, double q, std::int64_t axis = -1, QuantileMethod method = QuantileMethod::linear,
                   bool keep_dims = false);
 /// quantile at 0.5: the middle element, or the mean of the two (numpy.median; torch.median takes the lower one).
 Tensor median(const Operand& x, std::int64_t axis = -1, bool keep_dims = false);
