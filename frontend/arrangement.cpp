@@ -73,7 +73,7 @@ std::vector<Tensor> split(const Operand& x, std::int64_t parts, std::int64_t axi
   Composite c({&x}, "split");
   const Tensor values = c.tensor(x);
   const std::int64_t along = c.axis(axis, values);
-  c.require(parts > 0, fmt::format("{} parts are asked for", parts));
+  c.require(parts > 0, fmt::format("{} parts are asked for", parts), "ask for at least one");
   const ir::Dim extent = DimValue::unwrap(extent_of(values, along)), part = ir::floordiv(extent, parts);
   if (ir::equals(part * ir::Dim(parts), extent) != ir::Truth::yes)
     c.fail(ErrorCode::shape_mismatch, fmt::format("axis {} of {} cannot be divided into {} equal parts", along, to_string(values), parts),
@@ -85,7 +85,7 @@ std::vector<Tensor> chunk(const Operand& x, std::int64_t parts, std::int64_t axi
   Composite c({&x}, "chunk");
   const Tensor values = c.tensor(x);
   const std::int64_t along = c.axis(axis, values), extent = number_of(c, values, along);
-  c.require(parts > 0, fmt::format("{} parts are asked for", parts));
+  c.require(parts > 0, fmt::format("{} parts are asked for", parts), "ask for at least one");
   const std::int64_t size = std::max<std::int64_t>((extent + parts - 1) / parts, 1);
   std::vector<Tensor> results;
   for (std::int64_t begin = 0; begin < extent || results.empty(); begin += size)
@@ -142,7 +142,8 @@ Tensor tile(const Operand& x, const Dims& repeats) {
   std::vector<std::int64_t> at;
   for (std::size_t d = 0; d < times.size(); ++d) {
     if (ir::less(DimValue::unwrap(times[d]), 0) == ir::Truth::yes)
-      c.fail(ErrorCode::invalid_argument, fmt::format("axis {} is to be repeated {} times", d, to_string(times[d])), "");
+      c.fail(ErrorCode::invalid_argument, fmt::format("axis {} is to be repeated {} times", d, to_string(times[d])),
+             "repeats are 0 or more");
     repeated.push_back(times[d]);
     repeated.push_back(extents[d]);
     at.push_back(static_cast<std::int64_t>(2 * d + 1));
@@ -157,7 +158,8 @@ Tensor repeat_interleave(const Operand& x, const Dim& repeats, std::int64_t axis
   const std::int64_t along = c.axis(axis, values);
   c.state().use_symbols(to_ir({repeats}), c.emitter().location());
   if (ir::less(DimValue::unwrap(repeats), 0) == ir::Truth::yes)
-    c.fail(ErrorCode::invalid_argument, fmt::format("axis {} is to be repeated {} times", along, to_string(repeats)), "");
+    c.fail(ErrorCode::invalid_argument, fmt::format("axis {} is to be repeated {} times", along, to_string(repeats)),
+           "repeats are 0 or more");
   Dims repeated, flat = values.dims();
   std::vector<std::int64_t> at;
   for (std::int64_t d = 0; d < static_cast<std::int64_t>(values.rank()); ++d) {

@@ -155,7 +155,8 @@ Tensor elements(Composite& c, const Tensor& x, const Tensor& indices, std::int64
 }
 
 void require_equal_rank(const Composite& c, const Tensor& x, const Tensor& indices) {
-  if (x.rank() == 0) c.fail(ErrorCode::shape_mismatch, fmt::format("{} has no axis", to_string(x)), "");
+  if (x.rank() == 0)
+    c.fail(ErrorCode::shape_mismatch, fmt::format("{} has no axis", to_string(x)), "there is nothing to index in a scalar");
   if (x.rank() != indices.rank())
     c.fail(ErrorCode::shape_mismatch, fmt::format("{} and indices {} differ in rank", to_string(x), to_string(indices)),
            "take() reads whole slices at indices of any rank");
@@ -250,7 +251,7 @@ std::optional<Tensor> padding_of(Composite& c, const Tensor& table, const Tensor
   if (!padding_idx) return std::nullopt;
   const Dim rows = table.dims()[0];
   if (*padding_idx < 0 || (rows.is_constant() && *padding_idx >= rows.value()))
-    c.fail(ErrorCode::invalid_argument, fmt::format("padding_idx {} is no row of {}", *padding_idx, to_string(table)), "");
+    c.fail(ErrorCode::invalid_argument, fmt::format("padding_idx {} is no row of {}", *padding_idx, to_string(table)), "rows count from 0");
   std::vector<std::int64_t> positions;
   for (std::size_t d = 0; d < ids.rank(); ++d) positions.push_back(static_cast<std::int64_t>(d));
   return spread(equal(wide(ids), *padding_idx), dims, positions);

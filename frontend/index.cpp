@@ -100,7 +100,8 @@ Tensor index(const Operand& x, std::initializer_list<Index> indices) {
   if (ellipses > 1) c.fail(ErrorCode::invalid_argument, "there are two ellipses", "one stands for all axes that are left");
   if (tensors > 1) c.fail(ErrorCode::invalid_argument, "there are two index tensors", "gather_nd() takes vectors of indices");
   if (used > rank)
-    c.fail(ErrorCode::invalid_argument, fmt::format("{} has {} axes, but there are {} indices", to_string(result), rank, used), "");
+    c.fail(ErrorCode::invalid_argument, fmt::format("{} has {} axes, but there are {} indices", to_string(result), rank, used),
+           "at most one for each axis; new_axis adds one");
 
   // Ranges and numbers first, as one slice; then what removes, adds and replaces axes, from the last to the first.
   const ir::Dims extents = type_of(result).dims;
@@ -135,7 +136,8 @@ Tensor index(const Operand& x, std::initializer_list<Index> indices) {
       if (ir::less(at, 0) == ir::Truth::yes) at += extents[axis];
       if (ir::less(at, 0) == ir::Truth::yes || ir::less(at, extents[axis]) == ir::Truth::no)
         c.fail(ErrorCode::invalid_argument,
-               fmt::format("axis {} of {} has no element {}", axis, to_string(result), to_string(std::get<Dim>(one.entry()))), "");
+               fmt::format("axis {} of {} has no element {}", axis, to_string(result), to_string(std::get<Dim>(one.entry()))),
+               "negative numbers count from the back");
       whole();
       starts[axis - 1] = DimValue::wrap(at);
       limits[axis - 1] = DimValue::wrap(at + 1);

@@ -275,6 +275,9 @@ class Former {
     if (user < 0) return -1;
     const Cluster& c = clusters_[static_cast<std::size_t>(user)];
     if (!has_epilogue(c.kind)) return -1;
+    // Tiles need one index for all their rows, which gathered ones do not have.
+    const auto gathers = [&](NodeId m) { return graph_.node(m).op == Op::gather; };
+    if ((c.kind == Kind::contraction || c.kind == Kind::fold) && std::ranges::any_of(clusters_[p].nodes, gathers)) return -1;
     const bool rows = c.kind == Kind::reduction || c.kind == Kind::row;
     return clusters_[p].domain == c.domain || (rows && squeezed(clusters_[p].domain) == squeezed(c.reduced)) ? user : -1;
   }
@@ -565,13 +568,15 @@ class Former {
         return std::all_of(users_[m].begin(), users_[m].end(),
                            [&](NodeId u) { return cluster_of_[u] == p || (m == d && (u == i || (update && only_reshapes(u, i)))); });
       });
-      // A contraction reads an operand many times or packs it; only moving data is worth taking in, arithmetic is done once before.
+      // A contraction reads an operand many times or packs it; only moving data is worth taking in, arithmetic is done once before. Tiles
+      // need one index for all their rows, which gathered ones do not have.
       const std::int64_t reads = fold ? reads_per_element(i, v) : 1;
       const bool cheap = std::all_of(producer.nodes.begin(), producer.nodes.end(), [&](NodeId m) {
         const ir::OpInfo& entry = ir::info(graph_.node(m).op);
         if (fold) return cheap_in_fold(m, reads);
         if (repeats_operand(i, v)) return cheap_in_fold(m, max_fold_reads) && producer.nodes.size() <= 4;
-        return contraction ? !entry.elementwise || graph_.node(m).op == Op::convert : true;
+        if (contraction) return (!entry.elementwise && graph_.node(m).op != Op::gather) || graph_.node(m).op == Op::convert;
+        return true;
       });
       if (!private_result || !cheap) continue;
       note(number, d, "taken in");

@@ -292,6 +292,59 @@ TEST(Indexing, RepeatedIndicesAddUpTheSameOnEveryThread) {
   expect_same(results[2], results[0]);
 }
 
+TEST(Indexing, GathersInsideEveryKindOfKernel) {
+  Graph graph;
+  const Dim rows("rows"), count("count");
+  const Tensor x = graph.placeholder("x", f32, {rows, 70}), v = graph.placeholder("v", f32, {rows});
+  const Tensor columns = graph.placeholder("columns", i32, {count}), lines = graph.placeholder("lines", i64, {count});
+  const Tensor w = graph.placeholder("w", f32, {count, 9}), u = graph.placeholder("u", f32, {70, 9});
+  const Tensor by_column = take(x, columns, 1), by_line = take(x, lines),
+               each = take_along_axis(x, broadcast_to(columns, {rows, count}), 1);
+  const Tensor one = take(v, lines), filled = take(x, columns, 1, IndexMode::fill);
+  std::vector<Tensor> all = {reduce_sum(one),
+                             reduce_sum(by_column, 1),
+                             reduce_sum(by_column, 0),
+                             reduce_max(by_column),
+                             reduce_sum(by_line, 1),
+                             reduce_sum(by_line, 0),
+                             reduce_sum(each, 0),
+                             reduce_max(filled, 1),
+                             softmax(by_column),
+                             softmax(by_line),
+                             log_softmax(by_column, 0),
+                             softmax(each) * each,
+                             matmul(by_column, w),
+                             matmul(by_line, u),
+                             matmul(transpose(w), by_line),
+                             matmul(transpose(w), one),
+                             matmul(each, w),
+                             argmax(by_column),
+                             argmin(by_line, 0),
+                             transpose(by_column),
+                             index(by_line, {Slice{.step = -1}}),
+                             concatenate({by_line, by_line * 2}, 0),
+                             reduce_sum(segment_sum(by_line * by_line, lines, 5), 1),
+                             gradients(reduce_sum(matmul(kiln::exp(by_line), u)), {x})[0],
+                             gradients(reduce_sum(softmax(by_column) * by_column), {x})[0]};
+  Session session(graph, test::options()), reference(graph, test::reference_options());
+  for (const auto& [r, n] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {3, 40}, {37, 5}, {6, 0}}) {
+    const Array at = test::random_array(f32, {n}, -3, 80, 5);
+    const std::vector<std::pair<Tensor, Array>> values = {{x, test::random_array(f32, {r, 70})},
+                                                          {v, test::random_array(f32, {r}, -1, 1, 2)},
+                                                          {columns, at.convert(i32)},
+                                                          {lines, at.convert(i64)},
+                                                          {w, test::random_array(f32, {n, 9}, -1, 1, 3)},
+                                                          {u, test::random_array(f32, {70, 9}, -1, 1, 4)}};
+    std::vector<Feed> feeds;
+    for (const auto& [tensor, value] : values) feeds.push_back({tensor, value});
+    for (std::size_t k = 0; k < all.size(); ++k) {
+      if (n == 0 && (k == 17 || k == 18)) continue;  // nothing is the greatest of nothing
+      test::expect_near(session.run(all[k], feeds), reference.run(all[k], feeds), 1e-4,
+                        "case " + std::to_string(k) + ", " + std::to_string(r) + " rows, " + std::to_string(n) + " indices");
+    }
+  }
+}
+
 /// Prints what a step costs that writes one row of a carried buffer: it must not grow with the buffer.
 TEST(Indexing, TimePerStepOfALoopThatWritesRows) {
   Graph graph;
