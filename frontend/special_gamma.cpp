@@ -71,25 +71,27 @@ constexpr double stirling[] = {1.0 / 12,        -1.0 / 360, 1.0 / 1260,       -1
 constexpr double digamma_series[] = {1.0 / 12,       -1.0 / 120, 1.0 / 252,      -1.0 / 240,      1.0 / 132,
                                      -691.0 / 32760, 1.0 / 12,   -3617.0 / 8160, 43867.0 / 14364, -174611.0 / 6600};
 
-/// x cut into the ranges of the algorithms. Each part has a harmless value where x lies elsewhere.
+/// x cut into the ranges of the algorithms, a = |x|. Each part has a harmless value where a lies elsewhere.
 struct Ranges {
-  Tensor negative;  ///< x < 0; from here on a = |x|
+  Tensor negative;  ///< x < 0
   Tensor a;
-  Tensor below_one;          ///< a < 1: the near polynomial at a + 1
-  Tensor is_near, is_far;    ///< 1 <= a < 3 after that step, 8 <= a
-  Tensor near, middle, far;  ///< a in [1, 3], [3, 8], [8, inf)
+  Tensor below_one;           ///< a < 1: the near polynomial at a + 1
+  Tensor is_near, is_far;     ///< a < 3 and 8 <= a
+  Tensor from_one, from_two;  ///< 1 <= v < 3 for the near polynomial: v - 1 and v - 2, exact also for v = a + 1
+  Tensor middle, far;         ///< a in [3, 8] and [8, inf)
 };
 Ranges ranges_of(const Tensor& x) {
   Ranges r;
   r.negative = less(x, 0);
   r.a = abs(x);
   r.below_one = less(r.a, 1);
-  const Tensor raised = select(r.below_one, r.a + 1, r.a);
-  r.is_near = less(raised, 3);
-  r.is_far = greater_equal(raised, 8);
-  r.near = select(r.is_near, raised, 2);
-  r.middle = select(logical_or(r.is_near, r.is_far), 5.5, raised);
-  r.far = select(r.is_far, raised, 8);
+  r.is_near = less(r.a, 3);
+  r.is_far = greater_equal(r.a, 8);
+  const Tensor near = select(r.is_near, r.a, 2);
+  r.from_one = select(r.below_one, r.a, near - 1);
+  r.from_two = select(r.below_one, r.a - 1, near - 2);
+  r.middle = select(logical_or(r.is_near, r.is_far), 5.5, r.a);
+  r.far = select(r.is_far, r.a, 8);
   return r;
 }
 Tensor choose(const Ranges& r, const Tensor& near, const Tensor& middle, const Tensor& far) {
@@ -99,17 +101,23 @@ Tensor choose(const Ranges& r, const Tensor& near, const Tensor& middle, const T
 /// a minus the nearest integer: what sin(pi a) and cot(pi a) depend on but for signs, exactly.
 Tensor from_nearest_integer(const Tensor& a) { return a - round(stop_gradient(a)); }
 
+/// cot(pi f) for 0 < |f| <= 1/2; near 1/2, where it is 0, through the exact distance to that.
+Tensor cotangent_of_pi(const Tensor& f) {
+  const Tensor size = abs(f), far = greater(size, 0.25);
+  const Tensor by_tangent = tan(pi * select(far, 0.5 - size, 0)), by_quotient = reciprocal(tan(pi * select(far, 0.25, size)));
+  return sign(f) * select(far, by_tangent, by_quotient);
+}
+
 Tensor is_whole(const Tensor& a) { return equal(floor(stop_gradient(a)), a); }
 
 Tensor lgamma_of(const Tensor& x) {
   const Ranges r = ranges_of(x);
-  const auto with_zeros = [](std::span<const double> c, const Tensor& v, double centre) {
-    return 0 + (v - 1) * (v - 2) * polynomial(c, v - centre);  // 0 + -0 is 0: lgamma(1)
-  };
+  const Tensor near = 0 + r.from_one * r.from_two * polynomial(lgamma_near, r.from_two);  // 0 + -0 is 0: lgamma(1)
+  const Tensor middle = (r.middle - 1) * (r.middle - 2) * polynomial(lgamma_middle, r.middle - 5.5);
   const Tensor inverse = reciprocal(r.far);
   // Halves of the logarithm's factor keep the product finite as long as the result.
   const Tensor series = (r.far - 0.5) * (log(r.far) - 1) + (0.5 * std::log(2 * pi) - 0.5 + polynomial(stirling, square(inverse)) * inverse);
-  const Tensor positive = choose(r, with_zeros(lgamma_near, r.near, 2), with_zeros(lgamma_middle, r.middle, 5.5), series);
+  const Tensor positive = choose(r, near, middle, series);
   const Tensor a = select(r.below_one, r.a, 1);
   const Tensor of_a = select(r.below_one, positive - log(a), positive);
   // Below 1 the logarithm of a that lgamma(a) has cancels against that of the formula.
@@ -123,14 +131,14 @@ Tensor polygamma_of(std::int64_t n, const Tensor& x);
 
 Tensor digamma_of(const Tensor& x) {
   const Ranges r = ranges_of(x);
-  const Tensor near = ((r.near - digamma_root) - digamma_root_low) * polynomial(digamma_near, r.near - 2);
+  const Tensor near = ((r.from_one + 1 - digamma_root) - digamma_root_low) * polynomial(digamma_near, r.from_two);
   const Tensor inverse = reciprocal(r.far), square_of_inverse = square(inverse);
   const Tensor far = log(r.far) - (0.5 * inverse + square_of_inverse * polynomial(digamma_series, square_of_inverse));
   const Tensor positive = choose(r, near, polynomial(digamma_middle, r.middle - 5.5), far);
   const Tensor of_a = select(r.below_one, positive - reciprocal(r.a), positive);
   const Tensor fraction = select(r.negative, from_nearest_integer(r.a), 0.25);
   const Tensor raised = select(r.below_one, positive, positive + reciprocal(r.a));  // digamma(1 + a)
-  const Tensor mirrored = raised + pi / tan(pi * fraction);
+  const Tensor mirrored = raised + pi * cotangent_of_pi(fraction);
   const Tensor pole = -reciprocal(x);  // of 0 and -0
   const Tensor finite = select(r.negative, select(is_whole(r.a), nan, mirrored), of_a);
   return select(equal(x, 0), pole, finite);
@@ -186,7 +194,7 @@ Tensor polygamma_of(std::int64_t n, const Tensor& x) {
   const Tensor positive = polygamma_of_positive(n, select(equal(x, 0), 1, a));
   const Tensor b = select(negative, -x, 0.25), whole = is_whole(b);
   const Tensor fraction = select(whole, 0.25, from_nearest_integer(b));
-  const Tensor cotangent = reciprocal(tan(pi * fraction));
+  const Tensor cotangent = cotangent_of_pi(fraction);
   const Tensor wave = polynomial(cotangent_derivative(n), cotangent) * std::pow(pi, static_cast<double>(n) + 1);
   const Tensor mirrored = n % 2 == 0 ? positive + wave : -(positive + wave);
   const Tensor finite = select(negative, select(whole, n % 2 != 0 ? infinity : nan, mirrored), positive);
