@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <utility>
 
 #include "frontend/draws.h"
 #include "kiln/control.h"
@@ -198,8 +199,14 @@ Tensor random_integers(Graph& graph, DType dtype, const Dims& dims, std::int64_t
     draw.of.fail(ErrorCode::dtype_mismatch, fmt::format("{} is no integer dtype", name_of(dtype)),
                  "draw i32 or i64, and convert() the result");
   draw.of.require(low < high, fmt::format("low is {}, high is {}", low, high), "low < high");
-  draw.of.number(low, dtype);  // refuses bounds that the dtype does not have
-  draw.of.number(high - 1, dtype);
+  const bool fits = visit_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) return std::in_range<T>(low) && std::in_range<T>(high - 1);
+    return false;
+  });
+  if (!fits)
+    draw.of.fail(ErrorCode::dtype_mismatch, fmt::format("{} does not hold all numbers from {} to {}", name_of(dtype), low, high - 1),
+                 "draw in a wider dtype");
   const std::uint64_t range = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
   const ir::Dims extents = to_ir(dims);
   const auto word = [&] { return convert(draw_bits(draw.of.state(), "random_integers", extents, draw.of.emitter().location()), u64); };

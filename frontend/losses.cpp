@@ -79,8 +79,10 @@ struct Classes {
       rows.erase(rows.begin() + axis);
       if (!(given.dims == rows))
         of.fail(ErrorCode::shape_mismatch, explain(),
-                options.axis == -1 ? "integer labels have the shape of the logits without the last axis"
-                                   : "integer labels have the shape of the logits without the axis of the classes");
+                options.axis != -1 ? "integer labels have the shape of the logits without the axis of the classes"
+                : type.rank() > 2
+                    ? "integer labels have the shape of the logits without the last axis; {.axis = 1} where axis 1 runs over the classes"
+                    : "integer labels have the shape of the logits without the last axis");
     } else if (!is_floating(given.dtype) || integer_only) {
       of.fail(ErrorCode::dtype_mismatch, explain(),
               integer_only ? "labels are integer class indices" : "labels are integer class indices or floating probabilities");

@@ -112,7 +112,11 @@ Tensor affine(Composite& of, Tensor y, const Tensor& weight, const Tensor& bias)
   const Tensor before = y;
   if (weight.valid()) y = y * of.tensor(weight);
   if (bias.valid()) y = y + of.tensor(bias);
-  of.require_same_dims(y, before, "the result with weight and bias", "the tensor");
+  if (!(type_of(y).dims == type_of(before).dims))
+    of.fail(ErrorCode::shape_mismatch,
+            fmt::format("weight {} and bias {} do not fit into {}", weight.valid() ? to_string(weight) : "none",
+                        bias.valid() ? to_string(bias) : "none", to_string(before)),
+            "they have the shape of the normalised axes");
   return y;
 }
 

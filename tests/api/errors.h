@@ -18,5 +18,6 @@ struct WrongProgram {
 std::vector<WrongProgram> wrong_shapes();
 std::vector<WrongProgram> wrong_graphs();
 std::vector<WrongProgram> wrong_feeds();
+std::vector<WrongProgram> wrong_composites();
 
 }  // namespace kiln::test

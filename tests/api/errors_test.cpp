@@ -65,6 +65,10 @@ TEST(Errors, OfGraphs) {
   for (const auto& program : test::wrong_graphs()) check(program, true);
 }
 
+TEST(Errors, OfComposites) {
+  for (const auto& program : test::wrong_composites()) check(program, true);
+}
+
 TEST(Errors, OfFeedsRunsAndFiles) {
   for (const auto& program : test::wrong_feeds()) check(program, false);
 }
@@ -72,7 +76,7 @@ TEST(Errors, OfFeedsRunsAndFiles) {
 TEST(Errors, HaveDistinctNames) {
   std::set<std::string> names;
   std::size_t count = 0;
-  for (const auto& list : {test::wrong_shapes(), test::wrong_graphs(), test::wrong_feeds()})
+  for (const auto& list : {test::wrong_shapes(), test::wrong_graphs(), test::wrong_feeds(), test::wrong_composites()})
     for (const auto& program : list) names.insert(program.name), ++count;
   EXPECT_EQ(names.size(), count);
   EXPECT_GE(count, 40u);

@@ -114,6 +114,55 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
              {x}, [](auto& in) { return std::vector<Tensor>{in[0] * 2}; },
              [](auto&, auto&, auto& grad) { return std::vector<Tensor>{grad[0] * 2}; });
        }},
+      {"losses",
+       [](Graph& g, const Tensor& x) {
+         const Tensor p = sigmoid(x), t = g.ones(f32, {2, 3}), rows = g.ones(f32, {2});
+         nll_loss(log_softmax(x), argmax(x), {.class_weights = g.ones(f32, {3}), .label_smoothing = 0.1});
+         binary_cross_entropy(p, t), binary_cross_entropy_with_logits(x, t), focal_loss(x, t), dice_loss(p, t), mse_loss(x, t),
+             l1_loss(x, t);
+         smooth_l1_loss(x, t), huber_loss(x, t), poisson_nll_loss(x, t), gaussian_nll_loss(x, t, p), kl_div(x, p), hinge_loss(x, t);
+         hinge_embedding_loss(x, t), cosine_embedding_loss(x, t, rows), margin_ranking_loss(x, t, t), triplet_margin_loss(x, t, p);
+         ctc_loss(reshape(x, {2, 1, 3}), g.ones(i64, {1, 2}), g.ones(i64, {1}), g.ones(i64, {1}));
+       }},
+      {"normalization",
+       [](Graph& g, const Tensor& x) {
+         const Tensor v = g.ones(f32, {3});
+         masked_softmax(softmin(x), greater(x, 0)), gumbel_softmax(x), layer_norm(x, -1, {.weight = v}), rms_norm(x), batch_norm(x, v, v);
+         batch_norm_training(x, v, v), group_norm(x, 3), local_response_norm(x), lp_normalize(x, 3), cosine_similarity(x, x);
+         instance_norm(expand_dims(x, -1));
+       }},
+      {"products",
+       [](Graph& g, const Tensor& x) {
+         einsum("ij,kj,k->ik", {x, x, g.ones(f32, {2})}), einsum("ii", {matmul(x, transpose(x))}), tensordot(x, x), outer(x, x),
+             inner(x, x);
+         vecdot(x, x), kron(x, x), cross(x, x), bilinear(x, x, g.ones(f32, {4, 3, 3}), g.ones(f32, {4}));
+       }},
+      {"attention",
+       [](Graph& g, const Tensor& x) {
+         const Tensor q = split_heads(expand_dims(g.ones(f32, {5, 8}), 0), 2);
+         merge_heads(scaled_dot_product_attention(rotary_embedding(q), q, q, {.causal = true, .dropout = 0.1, .softcap = 3}));
+         alibi_bias(g, f32, 3, 4, 5), sinusoidal_positions(g, f32, 4, 6), negate(x);
+       }},
+      {"linear_algebra",
+       [](Graph&, const Tensor& x) {
+         const Tensor a = matmul(x, transpose(x));
+         vector_norm(x), matrix_norm(x), matrix_power(a, -2), matrix_exp(a), triangular_solve(a, x), cholesky_solve(x, cholesky(a)), lu(a);
+         solve(a, x), inverse(a), det(a), slogdet(a), qr(x), lstsq(x, x), pinv(x), eigh(a);
+       }},
+      {"signal",
+       [](Graph& g, const Tensor& x) {
+         dft(expand_dims(x, -1)), irfft(rfft(x), 3), stft(x, {.frame_length = 2, .frame_step = 1}), hann_window(g, f32, 4);
+         hamming_window(g, f32, 4), blackman_window(g, f32, 4);
+         mel_weight_matrix(g, f32, {.bins = 2, .dft_length = 8, .sample_rate = 8, .high = 4});
+       }},
+      {"distributions",
+       [](Graph& g, const Tensor& x) {
+         random_truncated_normal(g, f32, {2}), random_exponential(g, f32, {2}), random_laplace(g, f32, {2}), random_gumbel(g, f32, {2});
+         random_logistic(g, f32, {2}), random_cauchy(g, f32, {2}), random_uniform_like(x), random_normal_like(x), random_gamma(x);
+         random_beta(x, 1), random_dirichlet(x), random_integers(g, i32, {2}, 0, 10), random_bernoulli(x), random_poisson(x);
+         random_categorical(x), random_multinomial(x, 2, false), random_permutation(g, 4), shuffle(x), channel_dropout(x, 0.1);
+         alpha_dropout(x, 0.1);
+       }},
       {"modules",
        [](Graph&, const Tensor& x) {
          nn::Sequential model(nn::Linear(3, 4), nn::ReLU(), nn::GELU(),

@@ -23,11 +23,13 @@ TEST(LinearAlgebra, Values) {
     for (const bool upper : {false, true})
       for (const bool unit : {false, true})
         for (const bool transposed : {false, true})
-          add("triangular_" + std::to_string(left) + std::to_string(upper) + std::to_string(unit) + std::to_string(transposed),
+          add(
+              "triangular_" + std::to_string(left) + std::to_string(upper) + std::to_string(unit) + std::to_string(transposed),
               [=](const Inputs& in) {
-                return triangular_solve(
-                    in[0], in[1], {.left_side = left, .lower = !upper, .unit_diagonal = unit, .transpose_a = transposed}, left != upper);
-              });
+                return triangular_solve(in[0], in[1],
+                                        {.left_side = left, .lower = !upper, .unit_diagonal = unit, .transpose_a = transposed});
+              },
+              left != upper);
   add("cholesky", [](const Inputs& in) { return cholesky(in[0]); });
   add("cholesky_upper", [](const Inputs& in) { return cholesky(in[0], true); });
   add("cholesky_solve", [](const Inputs& in) { return cholesky_solve(in[0], in[1]); });
