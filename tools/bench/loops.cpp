@@ -101,14 +101,15 @@ int main(int argc, char** argv) {
   std::printf("%lld steps of %lld x %lld, one thread, medians of %d rounds\n", static_cast<long long>(network.time),
               static_cast<long long>(network.batch), static_cast<long long>(network.hidden), rounds);
   std::vector<Callable> callables;
+  std::vector<std::vector<Array>> results;
   for (const Case& c : cases)
     for (const std::vector<Tensor>* fetches : {&c.program.forward, &c.program.backward}) {
       const std::vector<Key> keys(fetches->begin(), fetches->end());
       callables.push_back(session.callable(keys, {network.xs, count}));
+      results.emplace_back(keys.size());
     }
   const std::vector<ArrayView> feeds{x, trips};
   std::vector<std::vector<double>> times(callables.size()), ratios(callables.size());
-  std::vector<std::vector<Array>> results(callables.size());
   for (int round = -2; round < rounds; ++round)
     for (std::size_t i = 0; i < callables.size(); ++i) {
       const double taken = seconds(callables[i], feeds, results[i]);
