@@ -1,7 +1,4 @@
-// Convolution modules: the convolution operator with PyTorch's layouts.
-//
-// A transposed convolution is one over the input dilated by the stride, with the window turned round. Its weight is [in, out / groups,
-// kernel...]; the operator wants the output features of all groups side by side: [in / groups, groups * (out / groups), kernel...].
+// Convolution modules: the functions of kiln/convolution.h with PyTorch's layouts.
 #include "kiln/nn/convolution.h"
 
 #include <fmt/format.h>
@@ -10,6 +7,7 @@
 #include <cmath>
 
 #include "frontend/nn_module.h"
+#include "kiln/convolution.h"
 #include "kiln/operators.h"
 
 namespace kiln::nn {
@@ -77,50 +75,19 @@ Tensor Convolution::forward(const Tensor& x) {
     Graph graph = graph_of(x);
     make_parameters(graph, x.dtype());
     const Shape shape = weight_shape();
-    Tensor weight = parameter(graph, "weight", zeros(x.dtype(), shape));
-    if (transposed_ && groups_ > 1) {
-      std::vector<Dim> split{Dim(groups_), Dim(in_ / groups_), Dim(out_ / groups_)}, joined{Dim(in_ / groups_), Dim(out_)};
-      std::vector<std::int64_t> order{1, 0, 2};
-      for (std::size_t i = 0; i < spatial; ++i) {
-        split.emplace_back(kernel_[i]);
-        joined.emplace_back(kernel_[i]);
-        order.push_back(static_cast<std::int64_t>(i) + 3);
-      }
-      weight = reshape(transpose(reshape(weight, split), order), joined);
+    const Variable weight = parameter(graph, "weight", zeros(x.dtype(), shape));
+    Variable bias;
+    if (bias_) bias = parameter(graph, "bias", zeros(x.dtype(), {out_}));
+    if (transposed_) {
+      const TransposedConvolutionOptions options{.strides = stride_,
+                                                 .padding = PerAxis(padding_),
+                                                 .output_padding = output_padding_,
+                                                 .dilation = dilation_,
+                                                 .groups = groups_};
+      return bias_ ? conv_transpose(x, weight, bias, options) : conv_transpose(x, weight, options);
     }
-    std::vector<std::int64_t> axes;
-    ir::Dims low, high;
-    for (std::size_t i = 0; i < spatial; ++i) {
-      axes.push_back(static_cast<std::int64_t>(i) + 2);
-      const std::int64_t reach = dilation_[i] * (kernel_[i] - 1);
-      low.emplace_back(transposed_ ? reach - padding_[i] : padding_[i]);
-      high.emplace_back(transposed_ ? reach - padding_[i] + output_padding_[i] : padding_[i]);
-    }
-    kiln::detail::Emitter emitter(kiln::detail::Access::state(graph), name_, detail::call_location());
-    const std::vector<std::int64_t> once(spatial, 1);
-    const Tensor product = emitter.wrap(
-        emitter.builder().create(ir::Op::convolution, {emitter.use(x), emitter.use(weight)},
-                                 {{"strides", transposed_ ? once : stride_},
-                                  {"low", low},
-                                  {"high", high},
-                                  {"lhs_dilation", transposed_ ? stride_ : once},
-                                  {"rhs_dilation", dilation_},
-                                  {"window_reversal", std::vector<std::int64_t>(spatial, transposed_ ? 1 : 0)},
-                                  {"lhs_batch", std::int64_t{0}},
-                                  {"lhs_feature", std::int64_t{1}},
-                                  {"lhs_spatial", axes},
-                                  {"rhs_input_feature", std::int64_t{transposed_ ? 0 : 1}},
-                                  {"rhs_output_feature", std::int64_t{transposed_ ? 1 : 0}},
-                                  {"rhs_spatial", axes},
-                                  {"result_batch", std::int64_t{0}},
-                                  {"result_feature", std::int64_t{1}},
-                                  {"result_spatial", axes},
-                                  {"feature_groups", groups_},
-                                  {"batch_groups", std::int64_t{1}}}));
-    if (!bias_) return product;
-    std::vector<Dim> per_channel(spatial + 1, Dim(1));
-    per_channel[0] = Dim(out_);
-    return product + reshape(parameter(graph, "bias", zeros(x.dtype(), {out_})), per_channel);
+    const ConvolutionOptions options{.strides = stride_, .padding = PerAxis(padding_), .dilation = dilation_, .groups = groups_};
+    return bias_ ? conv(x, weight, bias, options) : conv(x, weight, options);
   });
 }
 

@@ -123,7 +123,6 @@ RecurrentOutput Recurrent::run(const Tensor& input, const RecurrentInput& given)
   return at_call([&] {
     Graph graph = graph_of(input);
     const DType dtype = input.dtype();
-    make_parameters(graph, dtype);
     const bool lstm = kind_ == Kind::lstm, gru = kind_ == Kind::gru;
     const std::int64_t rows = gates_of(kind_) * hidden_, width = options_.projection ? options_.projection : hidden_;
     const int directions = options_.bidirectional ? 2 : 1;
@@ -144,6 +143,7 @@ RecurrentOutput Recurrent::run(const Tensor& input, const RecurrentInput& given)
       counts = less(graph.iota(i64, {time, 1, 1}), reshape(convert(given.lengths, i64), {1, batch, 1}));
     }
 
+    make_parameters(graph, dtype);
     std::vector<Tensor> last_hidden, last_cell;
     for (std::int64_t layer = 0; layer < options_.layers; ++layer) {
       if (layer > 0 && training() && options_.dropout > 0) x = dropout(x, options_.dropout);

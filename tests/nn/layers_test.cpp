@@ -115,10 +115,10 @@ const std::map<std::string, Make>& cases() {
       {"PixelUnshuffle", [] { return unary(nn::PixelUnshuffle(2)); }},
       {"ChannelShuffle", [] { return unary(nn::ChannelShuffle(2)); }},
       {"Upsample_nearest", [] { return unary(nn::Upsample(3)); }},
-      {"Upsample_linear", [] { return unary(nn::Upsample(3, {.mode = nn::UpsampleMode::linear})); }},
-      {"Upsample_bilinear", [] { return unary(nn::Upsample(2, {.mode = nn::UpsampleMode::linear})); }},
-      {"Upsample_bilinear_aligned", [] { return unary(nn::Upsample(2, {.mode = nn::UpsampleMode::linear, .align_corners = true})); }},
-      {"Upsample_trilinear", [] { return unary(nn::Upsample(2, {.mode = nn::UpsampleMode::linear})); }},
+      {"Upsample_linear", [] { return unary(nn::Upsample(3, {.mode = Resampling::linear})); }},
+      {"Upsample_bilinear", [] { return unary(nn::Upsample(2, {.mode = Resampling::linear})); }},
+      {"Upsample_bilinear_aligned", [] { return unary(nn::Upsample(2, {.mode = Resampling::linear, .align_corners = true})); }},
+      {"Upsample_trilinear", [] { return unary(nn::Upsample(2, {.mode = Resampling::linear})); }},
       // recurrent layers
       {"RNN", [] { return with(nn::RNN(3, 4, {.layers = 2}), [](auto& m, const Inputs& in) { return all_of(m(in[0])); }); }},
       {"RNN_relu",
@@ -225,6 +225,17 @@ TEST_P(Layers, TakeASymbolicFirstAxis) {
   const test::Arrays expected = test::under(test::reference("layers"), GetParam());
   if (expected.at("x/0").shape().rank() < 2 || test::under(expected, "x").size() > 1) GTEST_SKIP() << "one input alone is made symbolic";
   test::compare(expected, cases().at(GetParam())(), {.symbolic_axis = 0});
+}
+
+TEST_P(Layers, CarryTheCallersLine) {
+  Graph graph;
+  std::vector<Tensor> inputs;
+  for (const auto& [index, value] : test::under(test::under(test::reference("layers"), GetParam()), "x"))
+    inputs.push_back(graph.placeholder("x" + index, value.dtype(), value.shape()));
+  const Model model = cases().at(GetParam())();
+  const std::vector<Tensor> outputs = model.call(inputs);
+  model.module->updates();
+  test::expect_own_lines(graph);
 }
 
 std::vector<std::string> names() {

@@ -247,7 +247,7 @@ TEST(Statistics, AreChangedByTheStepsWhoseLossUsedTheCall) {
   // With a step that has them, updates() changes nothing more.
   session.run({with, norm.updates()}, {{x, data}});
   EXPECT_EQ(element_as_double(session.value("running_mean"), 0), 2.25);
-  const double weight = element_as_double(session.value("head.weight"), 0), bias = element_as_double(session.value("head.bias"), 0);
+  const double weight = element_as_double(session.value("weight"), 0), bias = element_as_double(session.value("bias"), 0);
   EXPECT_NEAR(element_as_double(session.run(evaluated, {{x, data}}), 1), (5 - 2.25) / std::sqrt(6.25 + 1e-5) * weight + bias, 1e-14);
 }
 
@@ -347,7 +347,7 @@ TEST(Messages, OfModules) {
   EXPECT_EQ(MESSAGE_OF(nn::GRU(3, 4)(sequence, {.lengths = x})), "GRU: the lengths are f32[2, 3], but the batch is 2");
   EXPECT_EQ(MESSAGE_OF(nn::RNN(3, 4, {.projection = 2})), "RNN: the projection is 2");
   EXPECT_EQ(MESSAGE_OF(nn::MultiheadAttention(6, 4)), "MultiheadAttention: 4 heads of a width of 6");
-  EXPECT_EQ(MESSAGE_OF(nn::PixelShuffle(2)(image)), "PixelShuffle: the input is f32[2, 3, 8, 8], but its dim 1 must be a multiple of 4");
+  EXPECT_EQ(MESSAGE_OF(nn::Upsample(0)(image)), "Upsample: the factor is 0");
   EXPECT_EQ(MESSAGE_OF(static_cast<nn::Module&&>(nn::Bilinear(2, 2, 2))(x)), "Bilinear: it is not a function of one tensor");
 }
 

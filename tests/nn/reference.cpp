@@ -4,6 +4,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <unistd.h>
 
 #include "kiln/files.h"
 
@@ -99,6 +104,25 @@ void compare(const Arrays& expected, const Model& model, const Comparison& optio
     ASSERT_TRUE(state.contains(name)) << name;
     expect_close(state.at(name), value, options.tolerance, name + " after the call");
   }
+}
+
+void expect_own_lines(const Graph& graph) {
+  const std::string path = (std::filesystem::temp_directory_path() / ("kiln_nn_" + std::to_string(::getpid()) + ".kiln")).string();
+  graph.write(path);
+  std::ifstream file(path);
+  int nodes = 0;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("  ") || line.find(" : ") == std::string::npos) continue;
+    ++nodes;
+    // The random state has no line: no user wrote it.
+    if (line.find("variable {name = \"kiln.") != std::string::npos) continue;
+    const std::size_t at = line.find("loc(\"");
+    ASSERT_NE(at, std::string::npos) << line;
+    EXPECT_NE(line.find("tests/nn/", at), std::string::npos) << line;
+  }
+  EXPECT_GT(nodes, 0);
+  std::filesystem::remove(path);
+  std::filesystem::remove(std::filesystem::path(path).replace_extension(".safetensors"));
 }
 
 }  // namespace kiln::test

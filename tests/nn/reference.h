@@ -46,4 +46,7 @@ struct Comparison {
 };
 void compare(const Arrays& expected, const Model& model, const Comparison& options = {});
 
+/// Every node of the graph carries a line of these tests, none of Kiln.
+void expect_own_lines(const Graph& graph);
+
 }  // namespace kiln::test

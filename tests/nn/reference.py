@@ -33,7 +33,7 @@ def randn(*shape):
 
 def numpy(t, small=False):
     """Parameters and inputs are exact in f32, and stored so."""
-    a = t.detach().numpy()
+    a = t.detach().numpy().copy()
     return a.astype(np.float32) if small and a.dtype == np.float64 else a
 
 
@@ -78,13 +78,18 @@ def save(file, store):
 # ---- layers
 
 
+class Hardsigmoid(nn.Module):  # the derivative of nn.Hardsigmoid is 1/6 rounded to f32
+    def forward(self, x):
+        return F.relu6(x + 3) / 6
+
+
 def activations(store):
     x = torch.linspace(-4, 4, 24).float().double().reshape(2, 4, 3) + 0.013
     x = rounded(x)
     for name, module in {
         "ELU": nn.ELU(1.5), "CELU": nn.CELU(1.5), "SELU": nn.SELU(), "GELU": nn.GELU(), "GELU_tanh": nn.GELU("tanh"), "ReLU": nn.ReLU(),
         "ReLU6": nn.ReLU6(), "LeakyReLU": nn.LeakyReLU(0.2), "RReLU": nn.RReLU().eval(), "Threshold": nn.Threshold(0.5, -2.0),
-        "Hardtanh": nn.Hardtanh(-1.5, 2), "Hardsigmoid": nn.Hardsigmoid(), "Hardswish": nn.Hardswish(), "Hardshrink": nn.Hardshrink(0.7),
+        "Hardtanh": nn.Hardtanh(-1.5, 2), "Hardsigmoid": Hardsigmoid(), "Hardswish": nn.Hardswish(), "Hardshrink": nn.Hardshrink(0.7),
         "Softshrink": nn.Softshrink(0.7), "Tanhshrink": nn.Tanhshrink(), "Tanh": nn.Tanh(), "Sigmoid": nn.Sigmoid(),
         "LogSigmoid": nn.LogSigmoid(), "SiLU": nn.SiLU(), "Mish": nn.Mish(), "Softplus": nn.Softplus(), "Softplus_beta": nn.Softplus(2.0),
         "Softsign": nn.Softsign(), "GLU": nn.GLU(1), "Softmax": nn.Softmax(1), "Softmin": nn.Softmin(-1), "LogSoftmax": nn.LogSoftmax(-1),
@@ -297,6 +302,31 @@ def models():
 # ---- optimizers: a matrix and a vector, given gradients, eight steps
 
 
+class NAdam(torch.optim.Optimizer):
+    """That of PyTorch 2: 1.13 multiplies its product of coefficients by mu twice."""
+
+    def __init__(self, params, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, momentum_decay=4e-3):
+        super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, momentum_decay=momentum_decay))
+
+    @torch.no_grad()
+    def step(self):
+        for g in self.param_groups:
+            for p in g["params"]:
+                s = self.state[p]
+                if not s:
+                    s.update(t=0, m=torch.zeros_like(p), v=torch.zeros_like(p), product=1.0)
+                s["t"] += 1
+                (b1, b2), d = g["betas"], g["momentum_decay"]
+                grad = p.grad + g["weight_decay"] * p
+                mu, mu_next = (b1 * (1 - 0.5 * 0.96 ** (t * d)) for t in (s["t"], s["t"] + 1))
+                s["product"] *= mu
+                s["m"].mul_(b1).add_(grad, alpha=1 - b1)
+                s["v"].mul_(b2).addcmul_(grad, grad, value=1 - b2)
+                denominator = (s["v"] / (1 - b2 ** s["t"])).sqrt() + g["eps"]
+                p.addcdiv_(grad, denominator, value=-g["lr"] * (1 - mu) / (1 - s["product"]))
+                p.addcdiv_(s["m"], denominator, value=-g["lr"] * mu_next / (1 - s["product"] * mu_next))
+
+
 class Lion(torch.optim.Optimizer):
     def __init__(self, params, lr, betas=(0.9, 0.99), weight_decay=0.0):
         super().__init__(params, dict(lr=lr, betas=betas, weight_decay=weight_decay))
@@ -381,7 +411,7 @@ def optimizers():
         "AdamW": lambda p: o.AdamW(p, 0.1, weight_decay=0.1), "AdamW_amsgrad": lambda p: o.AdamW(p, 0.1, amsgrad=True),
         "Adagrad": lambda p: o.Adagrad(p, 0.1, lr_decay=0.1, weight_decay=0.1), "RMSprop": lambda p: o.RMSprop(p, 0.1, momentum=0.5, centered=True),
         "Adadelta": lambda p: o.Adadelta(p, 0.5, weight_decay=0.1), "Adamax": lambda p: o.Adamax(p, 0.1, weight_decay=0.1),
-        "NAdam": lambda p: o.NAdam(p, 0.1, weight_decay=0.1), "RAdam": lambda p: o.RAdam(p, 0.1, weight_decay=0.1), "Rprop": lambda p: o.Rprop(p, 0.05),
+        "NAdam": lambda p: NAdam(p, 0.1, weight_decay=0.1), "RAdam": lambda p: o.RAdam(p, 0.1, weight_decay=0.1), "Rprop": lambda p: o.Rprop(p, 0.05),
         "ASGD": lambda p: o.ASGD(p, 0.1, lambd=0.01, t0=3, weight_decay=0.1), "Lion": lambda p: Lion(p, 0.1, weight_decay=0.1),
         "LAMB": lambda p: LAMB(p, 0.1, weight_decay=0.1), "Adafactor": lambda p: Adafactor(p, 0.1, weight_decay=0.1),
         "groups": lambda p: o.AdamW([{"params": p[:1]}, {"params": p[1:], "lr": 0.02, "weight_decay": 0.0}], 0.1, weight_decay=0.1),

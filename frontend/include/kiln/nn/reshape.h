@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kiln/nn/module.h"
+#include "kiln/resize.h"
 
 namespace kiln::nn {
 
@@ -55,14 +56,12 @@ class ChannelShuffle final : public Module {
   std::int64_t groups_;
 };
 
-enum class UpsampleMode : std::uint8_t { nearest, linear };
 struct UpsampleOptions {
-  UpsampleMode mode = UpsampleMode::nearest;
-  /// linear: the first and last samples of input and output coincide; otherwise the edges of their cells do.
+  Resampling mode = Resampling::nearest;
+  /// linear, cubic: the first and last samples of input and output coincide; otherwise the edges of their cells do.
   bool align_corners = false;
 };
-/// [batch, channels, spatial...] with each spatial extent (one to three) multiplied by an integer factor: by repeating elements, or linearly
-/// (bilinear, trilinear) interpolated.
+/// [batch, channels, spatial...] with each spatial extent multiplied by an integer factor: resize().
 class Upsample final : public Module {
  public:
   explicit Upsample(std::int64_t factor, UpsampleOptions options = {}) : factor_(factor), options_(options) {}
