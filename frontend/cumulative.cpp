@@ -51,7 +51,8 @@ Tensor delayed(Composite& of, const Tensor& x, std::int64_t axis, double fill) {
   ir::Dims low(rank, ir::Dim(0)), high = low;
   low[static_cast<std::size_t>(axis)] = 1;
   high[static_cast<std::size_t>(axis)] = -1;
-  return apply(ir::Op::pad, {x, of.number(fill, x.dtype())}, {{"low", low}, {"high", high}, {"interior", std::vector<std::int64_t>(rank, 0)}});
+  return apply(ir::Op::pad, {x, of.number(fill, x.dtype())},
+               {{"low", low}, {"high", high}, {"interior", std::vector<std::int64_t>(rank, 0)}});
 }
 
 Tensor recurrence(const Tensor& a, const Tensor& b, std::int64_t axis, bool reverse) {
@@ -102,8 +103,7 @@ Tensor diff(const Operand& operand, std::int64_t order, std::int64_t axis) {
   Composite of({&operand}, "diff");
   Tensor x = of.tensor(operand);
   const std::int64_t dim = of.axis(axis, x);
-  of.require(order >= 0, fmt::format("the order must not be negative, but is {}", order),
-             "cumsum() goes the other way");
+  of.require(order >= 0, fmt::format("the order must not be negative, but is {}", order), "cumsum() goes the other way");
   for (std::int64_t i = 0; i < order; ++i) {
     const ir::Dims dims = type_of(x).dims;
     const ir::Dim n = dims[static_cast<std::size_t>(dim)];

@@ -1,14 +1,15 @@
 // Pooling (kiln/pooling.h), over reduce_window.
 //
 // Padding whose amount is known becomes an attribute of the windows. What depends on a symbolic extent (SAME or ceil_mode with strides) is
-// put around the tensor by a `pad` with the fold's identity, which fusion takes into the fold.
+// put around the tensor by a `pad` with the fold's identity, which fusion takes into the fold. (Such padding can be the position of a maximum
+// where a window holds nothing above the identity.)
 #include "kiln/pooling.h"
 
 #include <fmt/format.h>
 #include <algorithm>
 #include <limits>
 
-#include "frontend/composite.h"
+#include "frontend/spatial.h"
 #include "frontend/wide.h"
 #include "kiln/indexing.h"
 
@@ -32,75 +33,49 @@ struct Windows {
   }
 };
 
-std::vector<std::int64_t> spatial_axes(const Composite& of, const Tensor& x, Layout layout) {
-  of.require_rank(x, 3, "a tensor of batch, spatial axes and channels", "expand_dims() adds a batch or channel axis of 1");
-  std::vector<std::int64_t> axes;
-  const std::int64_t first = layout == Layout::channels_last ? 1 : 2;
-  for (std::size_t i = 0; i + 2 < x.rank(); ++i) axes.push_back(first + static_cast<std::int64_t>(i));
-  return axes;
-}
-
-/// One number per spatial axis, each at least `least`.
-std::vector<std::int64_t> numbers_of(const Composite& of, const Tensor& x, const PerAxis& given, std::size_t axes, std::int64_t least,
-                                     const char* what) {
-  std::vector<std::int64_t> values = given.values();
-  if (given.same()) values.assign(axes, values[0]);
-  if (values.size() != axes)
-    of.fail(ErrorCode::shape_mismatch, fmt::format("{} has {} spatial axes, but {} has {} numbers", to_string(x), axes, what, values.size()),
-            "give one number for all spatial axes, or one for each; batch and channels have none");
-  for (const std::int64_t v : values)
-    of.require(v >= least && v <= std::numeric_limits<std::int32_t>::max(), fmt::format("{} must be at least {}, but is {}", what, least, v),
-               "give a number of elements");
-  return values;
+std::vector<std::int64_t> pooled_axes(const Composite& of, const Tensor& x, Layout layout) {
+  return spatial_axes(of, x, layout, 3).spatial;
 }
 
 template <class Options>
 Windows windows_over(const Composite& of, const Tensor& x, const PerAxis& window, const Options& options) {
   Windows w;
-  w.axes = spatial_axes(of, x, options.layout);
+  w.axes = pooled_axes(of, x, options.layout);
   const std::size_t count = w.axes.size();
   const std::vector<std::int64_t> size = numbers_of(of, x, window, count, 1, "the window");
   const std::vector<std::int64_t> strides = options.strides.given() ? numbers_of(of, x, options.strides, count, 1, "strides") : size;
   const std::vector<std::int64_t> dilation = numbers_of(of, x, options.dilation, count, 1, "dilation");
-  std::vector<std::pair<std::int64_t, std::int64_t>> amounts = options.padding.amounts();
-  if (options.padding.both().given()) {
-    for (const std::int64_t both : numbers_of(of, x, options.padding.both(), count, 0, "padding")) amounts.emplace_back(both, both);
-  } else if (amounts.empty()) {
-    amounts.resize(count);
-  } else if (amounts.size() != count) {
-    of.fail(ErrorCode::shape_mismatch,
-            fmt::format("{} has {} spatial axes, but padding has {} pairs", to_string(x), count, amounts.size()),
-            "give (before, after) for each spatial axis; batch and channels have none");
-  }
   const ir::Dims dims = type_of(x).dims;
+  ir::Dims extents;
+  std::vector<std::int64_t> lengths;
+  for (std::size_t i = 0; i < count; ++i) {
+    extents.push_back(dims[static_cast<std::size_t>(w.axes[i])]);
+    lengths.push_back((size[i] - 1) * dilation[i] + 1);
+  }
+  const Amounts padding = amounts_of(of, x, options.padding, extents, lengths, strides);
   w.size.assign(dims.size(), 1);
   w.strides = w.dilation = w.size;
   w.low.assign(dims.size(), ir::Dim(0));
   w.high = w.beyond = w.low;
   for (std::size_t i = 0; i < count; ++i) {
     const auto axis = static_cast<std::size_t>(w.axes[i]);
-    const std::int64_t length = (size[i] - 1) * dilation[i] + 1;
-    const ir::Dim n = dims[axis], stride = strides[i];
+    const ir::Dim n = extents[i], stride = strides[i], length = lengths[i];
     w.size[axis] = size[i];
     w.strides[axis] = strides[i];
     w.dilation[axis] = dilation[i];
-    if (options.padding.kind() == Padding::Kind::amounts) {
-      for (const std::int64_t amount : {amounts[i].first, amounts[i].second})
-        if (amount < 0 || amount >= length)
+    w.low[axis] = padding.low[i];
+    w.high[axis] = padding.high[i];
+    if (options.padding.kind() == Padding::Kind::amounts)
+      for (const ir::Dim& amount : {padding.low[i], padding.high[i]})
+        if (amount.constant() < 0 || amount.constant() >= lengths[i])
           of.fail(ErrorCode::invalid_argument,
-                  fmt::format("padding of spatial axis {} is {}, but must be from 0 to {}, the window's length less 1", i, amount, length - 1),
-                  amount < 0 ? "slice() crops" : "a window of nothing but padding has no value");
-      w.low[axis] = amounts[i].first;
-      w.high[axis] = amounts[i].second;
-    } else {
-      const ir::Dim total = max((ir::ceildiv(n, stride) - 1) * stride + length - n, 0), half = floordiv(total, 2);
-      w.low[axis] = options.padding.kind() == Padding::Kind::same ? half : total - half;
-      w.high[axis] = total - w.low[axis];
-    }
+                  fmt::format("padding of spatial axis {} is {}, but must be from 0 to {}, the window's length less 1", i,
+                              amount.constant(), lengths[i] - 1),
+                  amount.constant() < 0 ? "slice() crops" : "a window of nothing but padding has no value");
     if (!options.ceil_mode) continue;
     const ir::Dim padded = w.low[axis] + n + w.high[axis];
     const ir::Dim windows = max(min(ir::ceildiv(padded - length, stride) + 1, ir::ceildiv(w.low[axis] + n, stride)), 0);
-    w.beyond[axis] = (windows - 1) * stride + length - padded;
+    w.beyond[axis] = max((windows - 1) * stride + length, 0) - padded;
   }
   return w;
 }
@@ -179,20 +154,21 @@ void require_number(const Composite& of, const Tensor& x) {
     of.fail(ErrorCode::dtype_mismatch, fmt::format("takes numbers, but was given {}", to_string(x)), "convert it first: convert(x, u8)");
 }
 
-Axes axes_of(const Composite& of, const Tensor& x, Layout layout) { return Axes(spatial_axes(of, x, layout)); }
+Axes axes_of(const Composite& of, const Tensor& x, Layout layout) { return Axes(pooled_axes(of, x, layout)); }
 
 /// Calls f(x, axis, number of windows) for each spatial axis in turn.
 Tensor each_axis(const Composite& of, Tensor x, const PerAxis& output, Layout layout,
                  const std::function<Tensor(const Tensor&, std::int64_t, std::int64_t)>& f) {
-  const std::vector<std::int64_t> axes = spatial_axes(of, x, layout);
+  const std::vector<std::int64_t> axes = pooled_axes(of, x, layout);
   const std::vector<std::int64_t> counts = numbers_of(of, x, output, axes.size(), 1, "the output");
   for (std::size_t i = 0; i < axes.size(); ++i) {
     const Dim n = x.dim(axes[i]);
     if (!n.is_constant())
       of.fail(ErrorCode::shape_mismatch, fmt::format("axis {} of {} is symbolic, so that its windows are not known", axes[i], to_string(x)),
               "give the spatial extents constants, or use global_avg_pool() or global_max_pool()");
-    if (n.value() == 0) of.fail(ErrorCode::shape_mismatch, fmt::format("axis {} of {} has no elements", axes[i], to_string(x)),
-                                  "a window of nothing has no value");
+    if (n.value() == 0)
+      of.fail(ErrorCode::shape_mismatch, fmt::format("axis {} of {} has no elements", axes[i], to_string(x)),
+              "a window of nothing has no value");
     x = f(x, axes[i], counts[i]);
   }
   return x;
@@ -252,7 +228,7 @@ Tensor max_unpool(const Operand& operand, const Operand& indices, const Dims& di
   const Tensor x = of.tensor(operand), at = of.tensor(indices);
   of.require_integer(at, "indices");
   of.require_same_dims(x, at, "the values", "the indices");
-  const std::vector<std::int64_t> axes = spatial_axes(of, x, layout);
+  const std::vector<std::int64_t> axes = pooled_axes(of, x, layout);
   if (dims.rank() != axes.size())
     of.fail(ErrorCode::shape_mismatch, fmt::format("{} has {} spatial axes, but dims has {}", to_string(x), axes.size(), dims.rank()),
             "name the extents of the spatial axes alone");
@@ -266,13 +242,14 @@ Tensor max_unpool(const Operand& operand, const Operand& indices, const Dims& di
     return spatial == 1 ? Dims{x.dim(0), extent, x.dim(channel_axis)} : Dims{x.dim(0), x.dim(channel_axis), extent};
   };
   using Integers = std::vector<std::int64_t>;
-  const Tensor result = apply(ir::Op::scatter, {of.full(x.dtype(), flat(whole), 0), reshaped(convert(at, i64), flat(pooled)), reshaped(x, flat(pooled))},
-                              {{"combiner", std::string("replace")},
-                               {"inserted_window_dims", Integers{spatial}},
-                               {"input_batching_dims", Integers{0, channels}},
-                               {"scatter_indices_batching_dims", Integers{0, channels}},
-                               {"scatter_dims_to_operand_dims", Integers{spatial}},
-                               {"index_vector_dim", std::int64_t{3}}});
+  const Tensor result =
+      apply(ir::Op::scatter, {of.full(x.dtype(), flat(whole), 0), reshaped(convert(at, i64), flat(pooled)), reshaped(x, flat(pooled))},
+            {{"combiner", std::string("replace")},
+             {"inserted_window_dims", Integers{spatial}},
+             {"input_batching_dims", Integers{0, channels}},
+             {"scatter_indices_batching_dims", Integers{0, channels}},
+             {"scatter_dims_to_operand_dims", Integers{spatial}},
+             {"index_vector_dim", std::int64_t{3}}});
   std::vector<Dim> full(dims.begin(), dims.end());
   full.insert(spatial == 1 ? full.end() : full.begin(), x.dim(channel_axis));
   full.insert(full.begin(), x.dim(0));
@@ -304,7 +281,8 @@ Tensor root_of(const Tensor& x, double p) {
 }
 
 void require_order(const Composite& of, double p) {
-  of.require(p > 0 && p <= std::numeric_limits<double>::max(), fmt::format("p must be positive and finite, but is {}", p), "max_pool() is the limit of large p");
+  of.require(p > 0 && p <= std::numeric_limits<double>::max(), fmt::format("p must be positive and finite, but is {}", p),
+             "max_pool() is the limit of large p");
 }
 
 }  // namespace

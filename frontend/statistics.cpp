@@ -18,7 +18,8 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 
 /// One operand and its axes, checked.
 struct Reduced {
-  Reduced(const Operand& operand, const char* name, const Axes& given) : of({&operand}, name), x(of.tensor(operand)), axes(of.axes(given, x)) {}
+  Reduced(const Operand& operand, const char* name, const Axes& given)
+      : of({&operand}, name), x(of.tensor(operand)), axes(of.axes(given, x)) {}
   Reduced& floating() {
     of.require_floating(x);
     return *this;

@@ -1,10 +1,10 @@
-// Fold kernels: one Structured op that is neither a reduction over whole dims nor a contraction (a window, an extremum's position, a running
-// fold), with anything elementwise before it and after it.
+// Fold kernels: one Structured op that is neither a reduction over whole dims nor a contraction (a window, an extremum's position, a
+// running fold), with anything elementwise before it and after it.
 //
 // Every fold is brought into the general form: carried values, what they are before the first step, and what they are after a step. Loops
 // over the parallel axes are outermost; the reduced axes are serial loops inside, in row-major order, and carry the values in registers. So
-// the order of every fold is that of the reference, whatever the extents, the target or the threads: a schedule changes no bit. f16 and bf16
-// are carried in f32 and rounded when they are stored.
+// the order of every fold is that of the reference, whatever the extents, the target or the threads: a schedule changes no bit. f16 and
+// bf16 are carried in f32 and rounded when they are stored.
 //
 // One parallel axis is the vector axis, each lane a fold of its own: the axis along which most accesses have unit stride (the channels of a
 // channel-last window, what lies behind the scanned dim), in strips of several vectors, which also hide the latency of the chain. A fold
@@ -292,8 +292,7 @@ class Fold {
 
   /// A carried value has all lanes of the tile, also where they are equal.
   RegisterId shaped(RegisterId value) {
-    return b_.broadcast(value,
-                        {b_.type(value).dtype, 1, static_cast<std::int16_t>(tile_cols_), static_cast<std::int16_t>(tile_lanes_)});
+    return b_.broadcast(value, {b_.type(value).dtype, 1, static_cast<std::int16_t>(tile_cols_), static_cast<std::int16_t>(tile_lanes_)});
   }
 
   Lowering& lowering_;

@@ -117,8 +117,7 @@ void gradient_recurrence(GradientContext& c) {
   const std::int64_t dimension = c.node().attributes.integer("dimension");
   const bool reverse = flag_or_false(c.node().attributes, "reverse");
   const ValueId zero = b.scalar(b.type(c.result()).dtype, 0);
-  const ValueId reaching =
-      recurrence(b, shifted(b, c.operand(0), dimension, reverse, 1, zero), c.cotangent(), dimension, !reverse);
+  const ValueId reaching = recurrence(b, shifted(b, c.operand(0), dimension, reverse, 1, zero), c.cotangent(), dimension, !reverse);
   if (c.needs(0)) c.add(0, b.multiply(reaching, shifted(b, c.result(), dimension, reverse, -1, zero)));
   if (c.needs(1)) c.add(1, reaching);
 }
@@ -158,7 +157,8 @@ Structured running(const Attributes& attributes, const Type& result) {
   structured.axes.push_back({result.dims[dimension], true});
   structured.running = true;
   structured.exclusive = flag_or_false(attributes, "exclusive");
-  structured.place = [dimension, extent = result.dims[dimension], reverse = flag_or_false(attributes, "reverse")](std::span<const Dim> axes) {
+  structured.place = [dimension, extent = result.dims[dimension],
+                      reverse = flag_or_false(attributes, "reverse")](std::span<const Dim> axes) {
     Dims index(axes.begin(), axes.end() - 1);
     index.insert(index.begin() + static_cast<std::ptrdiff_t>(dimension), reverse ? extent - 1 - axes.back() : axes.back());
     return index;
@@ -218,10 +218,8 @@ std::vector<Sample> samples_cumulative(Op) {
         if (exclusive) attributes = attributes.with("exclusive", true);
         // An exclusive extremum starts with an infinity, which no difference quotient survives.
         const bool infinite = exclusive && combiners[k].op != LoopOp::add && combiners[k].op != LoopOp::multiply;
-        all.push_back({.kind = kind,
-                       .operands = {sample_type(std::move(dims))},
-                       .attributes = std::move(attributes),
-                       .differentiable = !infinite});
+        all.push_back(
+            {.kind = kind, .operands = {sample_type(std::move(dims))}, .attributes = std::move(attributes), .differentiable = !infinite});
       });
     }
     const std::vector<double> special = special_values();

@@ -5,7 +5,8 @@
 //                       (JAX, _reduce_window_sum_transpose_rule).
 //   maximum, minimum    the cotangent goes to the element that attains it, the first in a window (PyTorch): window_argument finds it,
 //                       window_select sends it there.
-//   multiply            an element's derivative is the product of the others. As for reduce, zeros are set apart, so that nothing is divided by
+//   multiply            an element's derivative is the product of the others. As for reduce, zeros are set apart, so that nothing is
+//   divided by
 //                       zero: with p the product of a window's elements that are not 0, c the count of its zeros and z their sum (the value
 //                       0, kept so that it can be differentiated), an element x receives
 //                           x != 0:  T(cotangent * p * (c == 0 ? 1 : c == 1 ? z : 0)) / x
@@ -71,8 +72,8 @@ ValueId transposed_sum(Builder& b, ValueId values, const std::vector<WindowDim>&
     WindowDim t{.size = w.size, .stride = w.base, .base = w.stride, .dilation = w.dilation, .low = w.length() - 1 - w.low};
     // High padding that gives the extent of `dims`: with constants, or with stride 1, there is one for all values of the symbols.
     t.high = w.length() - 1 - w.high;
-    if (const Dim exact = max(dims[d] - 1, 0) * Dim(w.base) + t.length() - t.low -
-                          (type.dims[d] + max(type.dims[d] - 1, 0) * Dim(w.stride - 1));
+    if (const Dim exact =
+            max(dims[d] - 1, 0) * Dim(w.base) + t.length() - t.low - (type.dims[d] + max(type.dims[d] - 1, 0) * Dim(w.stride - 1));
         exact.is_constant())
       t.high = exact.constant();
     rest.push_back(dims[d] - t.windows(type.dims[d]));
@@ -116,8 +117,8 @@ void gradient_of_product(GradientContext& c, const std::vector<WindowDim>& windo
   const ValueId of_two = b.select(count_is(count, 2), product, none);
   const ValueId factor = b.select(count_is(count, 0), b.splat(1, folded), b.select(count_is(count, 1), zeros, none));
   const ValueId at_nonzero = b.divide(spread(b.multiply(product, factor)), nonzero);
-  const ValueId at_zero = b.subtract(
-      b.add(spread(b.select(count_is(count, 1), product, none)), spread(b.multiply(of_two, zeros))), b.multiply(x, spread(of_two)));
+  const ValueId at_zero = b.subtract(b.add(spread(b.select(count_is(count, 1), product, none)), spread(b.multiply(of_two, zeros))),
+                                     b.multiply(x, spread(of_two)));
   c.add(0, b.select(is_zero, at_zero, at_nonzero));
 }
 
@@ -189,7 +190,7 @@ std::vector<Sample> samples_reduce_window(Op) {
       add(SampleClass::one, name, dtype, {1}, {1});
       add(SampleClass::one, name, dtype, {1}, {3}, {2}, {1}, {1});
       add(SampleClass::empty, name, dtype, {0, 3}, {2, 2}, {1, 1}, {1, 0}, {2, 0});
-      add(SampleClass::empty, name, dtype, {3, 2}, {4, 1});            // no window fits
+      add(SampleClass::empty, name, dtype, {3, 2}, {4, 1});             // no window fits
       add(SampleClass::empty, name, dtype, {3}, {2}, {1}, {-2}, {-2});  // nothing is left
       add(SampleClass::odd, name, dtype, {2, 7, 5, 3}, {1, 3, 2, 1}, {1, 2, 2, 1});
       add(SampleClass::odd, name, dtype, {7, 6}, {3, 3}, {2, 1}, {1, 1}, {0, 2});

@@ -40,9 +40,7 @@ struct Quotient {
 
 }  // namespace
 
-Dim WindowDim::windows(const Dim& extent) const {
-  return max(floordiv(Dim(low + high) + spread(extent, base) - length(), stride) + 1, 0);
-}
+Dim WindowDim::windows(const Dim& extent) const { return max(floordiv(Dim(low + high) + spread(extent, base) - length(), stride) + 1, 0); }
 
 std::optional<std::int64_t> WindowDim::element(std::int64_t o, std::int64_t k, std::int64_t extent) const {
   const std::int64_t place = o * stride + k * dilation - low;
@@ -52,7 +50,7 @@ std::optional<std::int64_t> WindowDim::element(std::int64_t o, std::int64_t k, s
 
 std::vector<WindowDim> window_of(const Attributes& attributes, std::size_t rank) {
   std::vector<WindowDim> window(rank);
-  const auto fill = [&](std::string_view name, std::int64_t WindowDim::*member) {
+  const auto fill = [&](std::string_view name, std::int64_t WindowDim::* member) {
     const auto& values = integers_or_empty(attributes, name);
     for (std::size_t d = 0; d < values.size() && d < rank; ++d) window[d].*member = values[d];
   };

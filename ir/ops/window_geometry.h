@@ -1,14 +1,15 @@
 // Sliding windows: their attributes, and where their places stand.
 //
-// Along one dim of extent n, base dilation puts base - 1 holes between neighbours, padding adds `low` places before and `high` after (negative
-// amounts take away), and a window of `size` places, `dilation` apart, stands at every `stride`-th place at which it fits:
+// Along one dim of extent n, base dilation puts base - 1 holes between neighbours, padding adds `low` places before and `high` after
+// (negative amounts take away), and a window of `size` places, `dilation` apart, stands at every `stride`-th place at which it fits:
 //
 //   spread  = n == 0 ? 0 : (n - 1) * base + 1
 //   padded  = low + spread + high
 //   length  = (size - 1) * dilation + 1
 //   windows = padded < length ? 0 : floor((padded - length) / stride) + 1
 //
-// Place k of window o is element e where o * stride + k * dilation - low == e * base, if there is such an e in 0 .. n - 1; else it is padding.
+// Place k of window o is element e where o * stride + k * dilation - low == e * base, if there is such an e in 0 .. n - 1; else it is
+// padding.
 #pragma once
 
 #include <optional>

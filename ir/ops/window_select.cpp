@@ -1,7 +1,7 @@
-// window_argument: where a window's extremum stands. window_select: the linear map that reads one element of each window, and its transpose,
-// which sends values, one per window, to those elements. They are each other's gradients, so that pooling with maxima can be differentiated to
-// any order; both fold over the places of a window in a fixed order, so that they run in parallel with equal bits. (XLA has the pair as
-// select_and_gather_add and select_and_scatter_add, which compare again to find the element.)
+// window_argument: where a window's extremum stands. window_select: the linear map that reads one element of each window, and its
+// transpose, which sends values, one per window, to those elements. They are each other's gradients, so that pooling with maxima can be
+// differentiated to any order; both fold over the places of a window in a fixed order, so that they run in parallel with equal bits. (XLA
+// has the pair as select_and_gather_add and select_and_scatter_add, which compare again to find the element.)
 #include <fmt/format.h>
 
 #include "ir/builder.h"
@@ -57,9 +57,8 @@ Structured structured_argument(const Node& node, std::span<const Type> operands,
     const std::span<const Dim> k = axes.subspan(extents.size());
     const WindowPlace place = place_of(b, window, extents, axes.first(extents.size()), k);
     if (place.never) return std::vector<ScalarId>(carried.begin(), carried.end());
-    const ScalarId value = place.inside == none
-                               ? b.operand(0, place.index)
-                               : b.operand_where(place.inside, 0, place.index, b.constant(Literal::of(dtype, 0)));
+    const ScalarId value =
+        place.inside == none ? b.operand(0, place.index) : b.operand_where(place.inside, 0, place.index, b.constant(Literal::of(dtype, 0)));
     return step_of_extremum(b, maximum, carried, place.inside, value, b.index_value(position_of(window, k)));
   };
   return structured;
@@ -147,8 +146,8 @@ Structured structured_select(const Node& node, std::span<const Type> operands, c
     const Dims position(at.begin(), at.end());
     const Dims& of_argument = transposed ? place.index : position;
     const ScalarId none_chosen = b.constant(Literal::of_bits(DType::i64, no_position));
-    const ScalarId chosen = !transposed || place.inside == none ? b.operand(1, of_argument)
-                                                                : b.operand_where(place.inside, 1, of_argument, none_chosen);
+    const ScalarId chosen =
+        !transposed || place.inside == none ? b.operand(1, of_argument) : b.operand_where(place.inside, 1, of_argument, none_chosen);
     ScalarId hit = b.compare(Comparison::eq, chosen, b.index_value(position_of(window, k)));
     if (place.inside != none) hit = b.apply(LoopOp::and_, DType::boolean, {place.inside, hit});
     return b.operand_where(hit, 0, place.index, b.constant(zero));

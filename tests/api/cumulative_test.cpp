@@ -52,7 +52,8 @@ TEST(Cumulative, LogCumSumExpNeitherOverflowsNorLosesItsStart) {
   expect_same(run(d({3}, {-1000, inf, 0}), [](const Tensor& t) { return logcumsumexp(t); }), d({3}, {-1000, inf, inf}));
   expect_same(run(d({3}, {0, nan, 0}), [](const Tensor& t) { return logcumsumexp(t); }), d({3}, {0, nan, nan}));
   const Array x = test::random_array(f64, {3, 50}, -4, 4);
-  test::expect_near(run(x, [](const Tensor& t) { return logcumsumexp(t); }), run(x, [](const Tensor& t) { return log(cumsum(exp(t))); }), 1e-13);
+  test::expect_near(run(x, [](const Tensor& t) { return logcumsumexp(t); }), run(x, [](const Tensor& t) { return log(cumsum(exp(t))); }),
+                    1e-13);
   const auto slopes = [&](bool direct) {
     return run(x, [&](const Tensor& t) {
       const Tensor y = direct ? logcumsumexp(t, 1) : log(cumsum(exp(t), 1));
@@ -109,7 +110,8 @@ TEST(Reductions, Norms) {
   expect_same(run(x, [](const Tensor& t) { return norm(t, -inf, 1); }), d({2}, {3, 0}));
   expect_same(run(x, [](const Tensor& t) { return norm(t, 0, 1, true); }), d({2, 1}, {2, 0}));
   test::expect_near(run(x, [](const Tensor& t) { return norm(t, 3, 1); }), d({2}, {std::cbrt(91.0), 0}), 1e-14);
-  test::expect_near(run(x, [](const Tensor& t) { return gradients(reduce_sum(norm(t, 2, 1)), {t})[0]; }), d({2, 2}, {0.6, -0.8, 0, 0}), 1e-15);
+  test::expect_near(run(x, [](const Tensor& t) { return gradients(reduce_sum(norm(t, 2, 1)), {t})[0]; }), d({2, 2}, {0.6, -0.8, 0, 0}),
+                    1e-15);
   expect_same(run(d({2}, {1, 3}), [](const Tensor& t) { return reduce_log_sum(t); }), d({}, {std::log(4.0)}));
   expect_same(run(i({3}, {2, 9, 4}), [](const Tensor& t) { return ptp(t); }), i({}, {7}));
   expect_same(run(f({2, 2}, {0, nan, 1, 0}), [](const Tensor& t) { return count_nonzero(t, 0); }), i({2}, {1, 1}));

@@ -70,9 +70,7 @@ TEST(Pooling, ACeilingWindowStartsInsideTheTensor) {
 }
 
 TEST(Pooling, MeansCountWhatTheyAreToldTo) {
-  const auto mean = [](const AvgPoolOptions& options) {
-    return run(line, [&](const Tensor& x) { return avg_pool(x, 3, options); });
-  };
+  const auto mean = [](const AvgPoolOptions& options) { return run(line, [&](const Tensor& x) { return avg_pool(x, 3, options); }); };
   expect_same(mean({}), f({1, 2, 1}, {8.0 / 3, 5}));
   expect_same(mean({.strides = 2, .padding = 1}), f({1, 3, 1}, {4.0 / 3, 2, 5}));
   expect_same(mean({.strides = 2, .padding = 1, .count_include_pad = false}), f({1, 3, 1}, {2, 2, 5}));
@@ -80,8 +78,9 @@ TEST(Pooling, MeansCountWhatTheyAreToldTo) {
   expect_same(mean({.strides = 2, .padding = Padding::same(), .count_include_pad = true}), f({1, 3, 1}, {8.0 / 3, 10.0 / 3, 14.0 / 3}));
   // The last window holds 9 and two places beyond, which never count; and with padding, one place of padding, which may.
   expect_same(run(f({1, 4, 1}, {1, 2, 3, 9}), [](const Tensor& x) { return avg_pool(x, 3, {.ceil_mode = true}); }), f({1, 2, 1}, {2, 9}));
-  expect_same(run(f({1, 4, 1}, {1, 2, 3, 9}), [](const Tensor& x) { return avg_pool(x, 3, {.strides = 2, .padding = 1, .ceil_mode = true}); }),
-              f({1, 3, 1}, {1, 14.0 / 3, 4.5}));
+  expect_same(
+      run(f({1, 4, 1}, {1, 2, 3, 9}), [](const Tensor& x) { return avg_pool(x, 3, {.strides = 2, .padding = 1, .ceil_mode = true}); }),
+      f({1, 3, 1}, {1, 14.0 / 3, 4.5}));
 }
 
 TEST(Pooling, HalvesAreSummedInSingle) {
@@ -125,17 +124,16 @@ TEST(Pooling, ImagesInBothLayoutsAndWithSymbolicExtents) {
     first.layout = Layout::channels_first;
     Session session(graph, test::options());
     const Tensor turned = transpose(max_pool(transpose(fixed, {0, 3, 1, 2}), {window, window}, first), {0, 2, 3, 1});
-    const auto results =
-        session.run({max_pool(fixed, window, options), turned, max_pool(any, window, options), avg_pool(fixed, window, mean_options),
-                     avg_pool(any, window, mean_options)},
-                    {{fixed, x}, {any, x}});
+    const auto results = session.run({max_pool(fixed, window, options), turned, max_pool(any, window, options),
+                                      avg_pool(fixed, window, mean_options), avg_pool(any, window, mean_options)},
+                                     {{fixed, x}, {any, x}});
     for (std::size_t r = 0; r < 3; ++r) expect_same(results[r], largest);
     for (std::size_t r = 3; r < 5; ++r) test::expect_near(results[r], mean, 1e-6);
   }
 }
 
 TEST(Pooling, SymbolicExtentsKeepSameAndCeil) {
-  for (const std::int64_t n : {1, 4, 5, 6, 7}) {
+  for (const std::int64_t n : {0, 1, 4, 5, 6, 7}) {
     Graph graph;
     const Tensor x = graph.placeholder("x", f32, {1, Dim("n"), 1}), y = graph.placeholder("y", f32, {1, n, 1});
     Session session(graph, test::options());
@@ -148,6 +146,7 @@ TEST(Pooling, SymbolicExtentsKeepSameAndCeil) {
     both([](const Tensor& t) { return avg_pool(t, 3, {.strides = 2, .padding = Padding::same()}); });
     both([](const Tensor& t) { return max_pool(t, 2, {.strides = 3, .padding = 1, .ceil_mode = true}); });
     both([](const Tensor& t) { return avg_pool(t, 2, {.strides = 3, .padding = 1, .ceil_mode = true}); });
+    both([](const Tensor& t) { return max_pool(t, 2, {.strides = 3, .ceil_mode = true}); });
   }
 }
 

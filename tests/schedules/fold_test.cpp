@@ -55,23 +55,26 @@ TEST(Fold, RunningFoldsOverManySizes) {
   for (const auto& [m, n] : {std::pair{0, 5}, {5, 0}, {1, 1}, {3, 10}, {7, 64}, {40, 100}, {2, 5000}, {300, 65}})
     for (const char* options : {"", ", reverse = true", ", exclusive = true"})
       for (const int dimension : {0, 1})
-        check(fmt::format("graph @main(%x: f32[m, n]) -> (%y) {{\n  %y = cumulative %x {{combiner = \"add\", dimension = {}{}}} : f32[m, n]\n}}",
-                          dimension, std::string(options).find("exclusive") != std::string::npos ? ", exclusive = true" : options),
+        check(fmt::format(
+                  "graph @main(%x: f32[m, n]) -> (%y) {{\n  %y = cumulative %x {{combiner = \"add\", dimension = {}{}}} : f32[m, n]\n}}",
+                  dimension, std::string(options).find("exclusive") != std::string::npos ? ", exclusive = true" : options),
               {{"m", m}, {"n", n}});
 }
 
 TEST(Fold, RecurrencesInEveryDtype) {
   for (const char* type : {"f16", "bf16", "f32", "f64", "i8", "u32", "i64"})
     check(fmt::format(
-              "graph @main(%a: {0}[m, n], %b: {0}[m, n]) -> (%y) {{\n  %y = linear_recurrence %a, %b {{dimension = 0}} : {0}[m, n]\n}}", type),
+              "graph @main(%a: {0}[m, n], %b: {0}[m, n]) -> (%y) {{\n  %y = linear_recurrence %a, %b {{dimension = 0}} : {0}[m, n]\n}}",
+              type),
           {{"m", 6}, {"n", 37}}, {0, -1, 1});
 }
 
 TEST(Fold, PositionsOfExtrema) {
   for (const auto& [m, n] : {std::pair{0, 5}, {5, 0}, {1, 1}, {3, 10}, {70, 33}})
     for (const int dimension : {0, 1})
-      check(fmt::format("graph @main(%x: i32[m, n]) -> (%y) {{\n  %y = arg_reduce %x {{dimension = {}, direction = \"minimum\"}} : i64[{}]\n}}",
-                        dimension, dimension == 0 ? "n" : "m"),
+      check(fmt::format(
+                "graph @main(%x: i32[m, n]) -> (%y) {{\n  %y = arg_reduce %x {{dimension = {}, direction = \"minimum\"}} : i64[{}]\n}}",
+                dimension, dimension == 0 ? "n" : "m"),
             {{"m", m}, {"n", n}}, {0, 0, 4});
 }
 

@@ -1,7 +1,7 @@
 // Running folds along an axis: element t of the result is the fold of the elements up to t.
 //
-// The shape stays. f16 and bf16 are folded in f32. A fold is serial along its axis, in order, so that results do not depend on the number of
-// threads; the other axes run in parallel. Negative axes count from the back.
+// The shape stays. f16 and bf16 are folded in f32. A fold is serial along its axis, in order, so that results do not depend on the number
+// of threads; the other axes run in parallel. Negative axes count from the back.
 #pragma once
 
 #include "kiln/operators.h"

@@ -25,7 +25,8 @@ struct PoolOptions {
   Layout layout = Layout::channels_last;
 };
 
-/// The maximum of each window, of numbers of any dtype; padding never wins, NaN does. The gradient goes to the first element that attains it.
+/// The maximum of each window, of numbers of any dtype; padding never wins, NaN does. The gradient goes to the first element that attains
+/// it.
 ///   max_pool(x, 2)                                        // f32[n, 28, 28, 16] -> f32[n, 14, 14, 16]
 ///   max_pool(x, {3, 3}, {.strides = 2, .padding = 1})
 Tensor max_pool(const Operand& x, const PerAxis& window, const PoolOptions& options = {});
@@ -46,7 +47,8 @@ struct AvgPoolOptions {
   Padding padding = {};
   PerAxis dilation = 1;
   bool ceil_mode = false;
-  /// Whether padding counts as zeros. Not given: amounts do, as in PyTorch, SAME does not, as in TensorFlow. What ceil_mode adds never does.
+  /// Whether padding counts as zeros. Not given: amounts do, as in PyTorch, SAME does not, as in TensorFlow. What ceil_mode adds never
+  /// does.
   std::optional<bool> count_include_pad = std::nullopt;
   Layout layout = Layout::channels_last;
 };

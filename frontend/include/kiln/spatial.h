@@ -8,8 +8,8 @@
 
 namespace kiln {
 
-/// Order of the axes: batch, spatial axes, channels (TensorFlow's NHWC), or batch, channels, spatial axes (PyTorch's NCHW). Channels last is
-/// the faster one: neighbours in memory are treated alike.
+/// Order of the axes: batch, spatial axes, channels (TensorFlow's NHWC), or batch, channels, spatial axes (PyTorch's NCHW). Channels last
+/// is the faster one: neighbours in memory are treated alike.
 enum class Layout : std::uint8_t { channels_last, channels_first };
 
 /// One number for every spatial axis, or one for each, outermost first: `3` or `{3, 5}`.
@@ -35,7 +35,7 @@ class Padding {
  public:
   enum class Kind : std::uint8_t {
     amounts,
-    same,        ///< as many that a window stands at every stride-th element: ceil(n / stride) windows; an odd one comes after the last element
+    same,  ///< as many that a window stands at every stride-th element: ceil(n / stride) windows; an odd one comes after the last element
     same_lower,  ///< likewise; an odd one comes before the first element (ONNX's SAME_LOWER)
   };
   Padding() = default;  ///< none, TensorFlow's VALID

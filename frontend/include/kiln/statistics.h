@@ -1,7 +1,7 @@
 // Statistics and norms of axes, written in reductions, which the compiler computes in as few trips through memory as they need.
 //
-// As for every reduction, axes are one, a list, or (by default) all, and keep_dims keeps them with extent 1. f16 and bf16 are computed in f32.
-// Floating tensors only, unless said otherwise.
+// As for every reduction, axes are one, a list, or (by default) all, and keep_dims keeps them with extent 1. f16 and bf16 are computed in
+// f32. Floating tensors only, unless said otherwise.
 #pragma once
 
 #include "kiln/operators.h"
@@ -29,8 +29,8 @@ Tensor reduce_l1(const Operand& x, const Axes& axes = {}, bool keep_dims = false
 Tensor reduce_l2(const Operand& x, const Axes& axes = {}, bool keep_dims = false);
 Tensor reduce_sum_square(const Operand& x, const Axes& axes = {}, bool keep_dims = false);
 Tensor reduce_log_sum(const Operand& x, const Axes& axes = {}, bool keep_dims = false);
-/// The p-norm of the elements as one vector: (sum |x|^p)^(1/p); p = infinity: the largest |x|, -infinity: the smallest, 0: how many are not 0
-/// (numpy.linalg.norm of vectors). The gradient at 0 is 0.
+/// The p-norm of the elements as one vector: (sum |x|^p)^(1/p); p = infinity: the largest |x|, -infinity: the smallest, 0: how many are not
+/// 0 (numpy.linalg.norm of vectors). The gradient at 0 is 0.
 Tensor norm(const Operand& x, double p = 2, const Axes& axes = {}, bool keep_dims = false);
 
 /// The same without the elements that are NaN (numpy.nansum ...). Of nothing but NaN: the sum is 0, the product 1, the others NaN.
