@@ -16,8 +16,14 @@ struct WrongProgram {
 };
 
 std::vector<WrongProgram> wrong_shapes();
+std::vector<WrongProgram> wrong_elementwise();
 std::vector<WrongProgram> wrong_graphs();
+std::vector<WrongProgram> wrong_loops();
 std::vector<WrongProgram> wrong_feeds();
 std::vector<WrongProgram> wrong_composites();
+std::vector<WrongProgram> wrong_folds();
+std::vector<WrongProgram> wrong_indexing();
+std::vector<WrongProgram> wrong_orders();
+std::vector<WrongProgram> wrong_spatial();
 
 }  // namespace kiln::test

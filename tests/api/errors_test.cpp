@@ -61,8 +61,32 @@ TEST(Errors, OfShapesAndDtypes) {
   for (const auto& program : test::wrong_shapes()) check(program, true);
 }
 
+TEST(Errors, OfPoolingRunningFoldsAndStatistics) {
+  for (const auto& program : test::wrong_folds()) check(program, true);
+}
+
+TEST(Errors, OfElementwiseFunctions) {
+  for (const auto& program : test::wrong_elementwise()) check(program, true);
+}
+
+TEST(Errors, OfIndexingAndArrangement) {
+  for (const auto& program : test::wrong_indexing()) check(program, true);
+}
+
+TEST(Errors, OfConvolutionAndResize) {
+  for (const auto& program : test::wrong_spatial()) check(program, true);
+}
+
+TEST(Errors, OfOrderAndProducedExtents) {
+  for (const auto& program : test::wrong_orders()) check(program, true);
+}
+
 TEST(Errors, OfGraphs) {
   for (const auto& program : test::wrong_graphs()) check(program, true);
+}
+
+TEST(Errors, OfLoopsAndDerivativesOfFunctions) {
+  for (const auto& program : test::wrong_loops()) check(program, true);
 }
 
 TEST(Errors, OfComposites) {
@@ -76,7 +100,7 @@ TEST(Errors, OfFeedsRunsAndFiles) {
 TEST(Errors, HaveDistinctNames) {
   std::set<std::string> names;
   std::size_t count = 0;
-  for (const auto& list : {test::wrong_shapes(), test::wrong_graphs(), test::wrong_feeds(), test::wrong_composites()})
+  for (const auto& list : {test::wrong_shapes(), test::wrong_elementwise(), test::wrong_graphs(), test::wrong_loops(), test::wrong_feeds(), test::wrong_folds(), test::wrong_composites(), test::wrong_indexing(), test::wrong_spatial(), test::wrong_orders()})
     for (const auto& program : list) names.insert(program.name), ++count;
   EXPECT_EQ(names.size(), count);
   EXPECT_GE(count, 40u);

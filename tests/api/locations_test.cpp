@@ -56,11 +56,60 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
       {"more_functions",
        [](Graph&, const Tensor& x) { kiln::sin(kiln::cos(kiln::tan(kiln::tanh(kiln::erf(square(reciprocal(convert(x, f64)))))))); }},
       {"activations", [](Graph&, const Tensor& x) { relu(leaky_relu(elu(gelu(gelu(sigmoid(silu(softplus(x))), true))))); }},
+      {"more_activations",
+       [](Graph& g, const Tensor& x) {
+         relu6(hard_tanh(hard_sigmoid(hard_swish(selu(celu(mish(softsign(softshrink(hardshrink(x))))))))));
+         tanhshrink(threshold(thresholded_relu(log_sigmoid(swish(softplus(x, 2), 2))), 1, 0));
+         prelu(x, 0.1), prelu(x, g.ones(f32, {3})), glu(g.ones(f32, {2, 4})), swiglu(x, 0), geglu(x, 0);
+       }},
+      {"bits",
+       [](Graph&, const Tensor& x) {
+         const Tensor i = bitcast(x, i32);
+         ~((i & 1) | (i ^ 2)) << (i >> 3);
+         bitwise_not(bitwise_and(i, bitwise_or(i, bitwise_xor(i, 5)))), left_shift(right_shift(i, 1), 2);
+         popcount(i), count_leading_zeros(i), bitcast(x, u8), reduce_precision(x, 5, 10);
+       }},
+      {"rounding_and_signs",
+       [](Graph&, const Tensor& x) {
+         round_away(trunc(frac(x))), fmod(x, 2), floor_divide(x, 2), floor_mod(x, 2), is_nan(x), is_inf(x), sign_bit(x);
+         copysign(x, -1), next_after(x, 1), nan_to_num(x), heaviside(x, 0.5);
+         const Tensor i = convert(x, i32);
+         gcd(i, 6), lcm(i, 4), floor_divide(i, 2), floor_mod(i, 3), power(i, 2);
+       }},
+      {"special",
+       [](Graph&, const Tensor& x) {
+         exp2(log2(log10(logit(x)))), logaddexp(x, 1), xlogy(x, x), hypot(x, 2), degrees(radians(sinc(x)));
+         kiln::asin(kiln::acos(kiln::atan(kiln::sinh(kiln::cosh(kiln::asinh(kiln::acosh(kiln::atanh(x))))))));
+         kiln::erfc(erf_inv(x)), kiln::lgamma(digamma(polygamma(2, x))), i0(i1(i0e(i1e(x))));
+       }},
+      {"derived_special", [](Graph&, const Tensor& x) { gradients(reduce_sum(kiln::lgamma(x) + erf_inv(x)), {x}); }},
       {"convert_bool", [](Graph&, const Tensor& x) { convert(x, boolean); }},
       {"reductions",
        [](Graph&, const Tensor& x) {
          reduce_sum(x), reduce_mean(x, 0), reduce_prod(x), reduce_max(x, 1, true), reduce_min(x), argmax(x), argmin(x, 0);
        }},
+      {"pooling",
+       [](Graph& g, const Tensor&) {
+         const Tensor image = g.ones(f32, {1, 6, 5, 2}), any = g.placeholder("any", f32, {1, Dim("h"), Dim("w"), 2});
+         max_pool(image, 2, {.padding = 1, .ceil_mode = true}), avg_pool(image, {2, 3}, {.padding = Padding::same()}), lp_pool(image, 3, 2);
+         max_pool(any, 2, {.padding = Padding::same()}), avg_pool(any, 2, {.padding = 1, .ceil_mode = true});
+         const PooledWithIndices pooled = max_pool_with_indices(image, 2);
+         max_unpool(pooled.values, pooled.indices, {6, 5});
+         global_max_pool(image), global_avg_pool(image, Layout::channels_first), global_lp_pool(image, 2);
+         adaptive_avg_pool(image, {4, 5}), adaptive_max_pool(image, {4, 5});
+       }},
+      {"running_folds",
+       [](Graph&, const Tensor& x) {
+         cumsum(x, 0, {.exclusive = true}), cumprod(x, 1, {.reverse = true}), cummax(x), cummin(x), logcumsumexp(x), diff(x, 2);
+         linear_recurrence(0.5, x), linear_recurrence(x, 1, 0, true);
+       }},
+      {"statistics",
+       [](Graph&, const Tensor& x) {
+         reduce_variance(x, 0), reduce_std(x, {}, true, 1), moments(x, 1), count_nonzero(x), ptp(x, 0), norm(x), norm(x, 3, 1), norm(x, 0);
+         reduce_l1(x), reduce_l2(x, 0), reduce_sum_square(x), reduce_log_sum(x);
+         nansum(x), nanprod(x), nanmean(x, 0), nanmax(x), nanmin(x, 1, true), nanvar(x), nanstd(x, 0, false, 1);
+       }},
+      {"last_arguments", [](Graph&, const Tensor& x) { argmax(x, 0, true, true), argmin(x, 1, false, true); }},
       {"logic_reductions", [](Graph&, const Tensor& x) { reduce_all(greater(x, 0)), reduce_any(greater(x, 0), 1); }},
       {"symbolic_mean", [](Graph& g, const Tensor&) { reduce_mean(g.placeholder("s", f32, {Dim("n")})); }},
       {"softmax", [](Graph&, const Tensor& x) { softmax(x), log_softmax(x, 0), logsumexp(x, 0); }},
@@ -71,6 +120,33 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
       {"moves", [](Graph&, const Tensor& x) { pad(slice(reverse(transpose(x, {1, 0}), 0), {0, 0}, {2, 2}), {1, 1}, {0, 0}, 0); }},
       {"joins", [](Graph&, const Tensor& x) { concatenate({x, x}, 0), stack({x, x}); }},
       {"indices", [](Graph&, const Tensor& x) { take(x, 1), one_hot(argmax(x), 4), zeros_like(x), ones_like(x); }},
+      {"gathers",
+       [](Graph& g, const Tensor& x) {
+         const Tensor at = g.constant(Array({2, 1}, std::vector<std::int64_t>{1, -1})), ids = g.constant(Array({2}, {1, 5}));
+         for (const IndexMode mode : {IndexMode::clamp, IndexMode::wrap, IndexMode::fill, IndexMode::check}) {
+           take(x, ids, 1, mode), index_select(x, 0, ids, mode), take_along_axis(x, at, 1, mode), gather_elements(x, at, 1, mode);
+           gather_nd(x, at, 0, mode);
+         }
+         embedding(x, ids, 0), embedding_bag(x, at), embedding_bag(x, at, BagMode::maximum, 1), one_hot(ids, 3, 0, 1.5, 0);
+       }},
+      {"scatters",
+       [](Graph& g, const Tensor& x) {
+         const Tensor at = g.constant(Array({2, 1}, std::vector<std::int64_t>{1, -1})), ids = g.constant(Array({2}, {1, 5}));
+         put_along_axis(x, at, 1, 1), scatter_elements(x, at, 1, 0, Combine::add), scatter_nd(x, at, 1), index_put(x, {ids, 0}, 2);
+         index_add(x, 0, ids, 1), index_copy(x, 1, ids, 1), segment_sum(x, ids, 3), segment_mean(x, ids, 3), segment_prod(x, ids, 3);
+         segment_max(x, ids, 3), segment_min(x, ids, 3), dynamic_update_slice(x, dynamic_slice(x, {0, 1}, {1, 1}), {0, 1});
+       }},
+      {"tensor_index",
+       [](Graph& g, const Tensor& x) {
+         index(x, {0, ellipsis, Slice{.step = -1}}), index(x, {Slice{1, -1}, new_axis, g.constant(Array(-1))});
+       }},
+      {"arrangement",
+       [](Graph&, const Tensor& x) {
+         split(x, Dims{1, -1}), split(x, 3, 1), chunk(x, 2, 1), unstack(x), squeeze(tile(x, {1, 2, 1})), moveaxis(x, 0, 1),
+             swapaxes(x, 0, 1);
+         repeat_interleave(x, 2, 0), flip(x), roll(x, 1, 1), rot90(x), rot90(x, 3), meshgrid({trace(x), diagonal(x)}), tril(x), triu(x, 1);
+         diag(diag(x), 1), diag_embed(x, -1);
+       }},
       {"makers",
        [](Graph& g, const Tensor&) {
          g.constant(Array(1)), g.full(f32, {2}, 3), g.zeros(f32, {2}), g.ones(f32, {2}), g.iota(i32, {2, 2}, 1), g.range(i64, 4),
@@ -107,7 +183,34 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
                     [&](auto& v) { return std::vector<Tensor>{v[0] + 1, v[1] * g.random_uniform(f32, {2, 3})}; },
                     {g.constant(Array(0)), x});
        }},
-      {"gradients", [](Graph&, const Tensor& x) { gradients(reduce_sum(x * x), {x}); }},
+      {"loops",
+       [](Graph& g, const Tensor& x) {
+         scan([&](auto& c, auto& s) { return ScanResult{{c[0] + s[0]}, {c[0] * g.random_uniform(f32, {3})}}; }, {reduce_sum(x, 0)}, {x},
+              {.checkpoint_every = 1});
+         map([&](auto& s) { return std::vector<Tensor>{s[0] * 2}; }, {x});
+         for_loop(3, [&](const Tensor& i, auto& v) { return std::vector<Tensor>{v[0] * convert(i, f32)}; }, {x});
+         while_loop([&](auto& v) { return less(v[0], 2); }, [&](auto& v) { return std::vector<Tensor>{v[0] + 1}; }, {g.constant(Array(0))},
+                    {.max_trip_count = 4, .checkpoint_every = 2});
+         switch_case(argmax(reduce_sum(x, 1)), {[&] { return std::vector<Tensor>{x}; }, [&] { return std::vector<Tensor>{-x}; }});
+         checkpoint([](auto& in) { return std::vector<Tensor>{in[0] * 2}; })({x});
+       }},
+      {"gradients",
+       [](Graph&, const Tensor& x) {
+         gradients(reduce_sum(x * x), {x});
+         gradients({reduce_sum(x), reduce_sum(x * x)}, {x});
+       }},
+      {"derivatives",
+       [](Graph&, const Tensor& x) {
+         const DifferentiableFunction f = [](auto& in) { return std::vector<Tensor>{in[0] * in[0]}; };
+         const ScalarFunction s = [](auto& in) { return reduce_sum(in[0] * in[0]); };
+         vjp(f, {x}, {x});
+         jvp(f, {x}, {x});
+         jvp({x * x}, {x}, {x});
+         value_and_gradients(s, {x});
+         hessian_vector_product(s, {x}, {x});
+         jacobian([](const Tensor& in) { return in * 2; }, x);
+         hessian([](const Tensor& in) { return reduce_sum(in * in); }, x);
+       }},
       {"custom_gradient",
        [](Graph&, const Tensor& x) {
          custom_gradient(
@@ -171,6 +274,51 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
          nn::CrossEntropyLoss(nn::Reduction::sum)(nn::Softmax()(x), argmax(x));
        }},
       {"build", [](Graph& g, const Tensor&) { nn::Sequential(nn::Linear(3, 4)).build(g); }},
+      {"convolution",
+       [](Graph& g, const Tensor&) {
+         const Tensor x = g.ones(f32, {2, 4, 6, 6}), w = g.ones(f32, {4, 2, 3, 3}), v = g.ones(f32, {4, 3, 3, 3}),
+                      line = g.ones(f32, {2, 4, 5});
+         conv(x, w, {.groups = 2}), conv2d(x, w, g.ones(f32, {4}), {.padding = Padding::same(), .groups = 2});
+         conv1d(line, g.ones(f32, {3, 4, 2})), conv3d(expand_dims(x, 2), g.ones(f32, {3, 4, 1, 2, 2}));
+         depthwise_conv(x, g.ones(f32, {4, 1, 3, 3})), conv_transpose(x, v), conv_transpose(x, w, {.groups = 2});
+         fold(unfold(x, 3), {6, 6}, 3);
+       }},
+      {"padding_modes",
+       [](Graph& g, const Tensor& x) {
+         const Tensor n = g.placeholder("n", f32, {Dim("n", {.min = 1})});
+         for (const PadMode mode : {PadMode::edge, PadMode::reflect, PadMode::symmetric, PadMode::wrap})
+           pad(x, {1, -1}, {1, 1}, mode), pad(x, {7, 7}, {0, 0}, mode), pad(n, {3}, {2}, mode);
+       }},
+      {"resize",
+       [](Graph& g, const Tensor&) {
+         const Tensor x = g.ones(f16, {2, 4, 6, 6});
+         for (const Resampling mode : {Resampling::nearest, Resampling::linear, Resampling::cubic, Resampling::area})
+           resize(x, {12, 7}, {.mode = mode}), resize(x, {3, 3}, {.mode = mode, .scales = {0.6, 0.6}});
+         resize(x, {3, 3}, {.coordinates = Coordinates::tf_crop_and_resize, .roi = {0, 0, 2, 2}}), resize(x, {3, 3}, {.antialias = true});
+         pixel_unshuffle(pixel_shuffle(x, 2), 2), space_to_depth(depth_to_space(x, 2), 2), channel_shuffle(x, 2);
+       }},
+      {"samples",
+       [](Graph& g, const Tensor&) {
+         const Tensor x = g.ones(f32, {2, 4, 6, 6}), grid = affine_grid(g.ones(f32, {2, 2, 3}), {3, 3});
+         for (const SamplePadding padding : {SamplePadding::zeros, SamplePadding::border, SamplePadding::reflection})
+           grid_sample(x, grid, {.padding = padding}), grid_sample(x, grid, {.mode = Resampling::cubic, .padding = padding});
+         roi_align(x, g.ones(f32, {3, 4}), g.zeros(i64, {3}), 2, 2);
+       }},
+      {"sorting",
+       [](Graph&, const Tensor& x) {
+         sort(x), argsort(x), lexsort({x, x}), sort_by_key(x, x), top_k(x, 2), kth_value(x, 1), mode(x), is_sorted(x);
+         for (const QuantileMethod method : {QuantileMethod::linear, QuantileMethod::midpoint, QuantileMethod::nearest}) quantile(x, 0.3, 0, method);
+         percentile(x, 30), median(x), searchsorted(reshape(x, {6}), x), bucketize(x, reshape(x, {6}), true), histogram(x, 4, 0, 1);
+         bincount(convert(x, i32), 3), bincount(convert(x, i32), 3, x);
+       }},
+      {"produced",
+       [](Graph& g, const Tensor& x) {
+         const Tensor mask = greater(x, 0), row = greater(reduce_sum(x, 1), 0), one = g.constant(Array(1));
+         nonzero(x), nonzero(x, PositionLayout::columns), nonzero(one), flatnonzero(x, {.max_size = 2}), boolean_mask(x, mask), compress(row, x, 0);
+         unique(x), unique(x, {.sorted = false}), range(one, one, one, 5), range(convert(one, f32), 2, 1, 5), repeat(x, convert(row, i32), 5);
+         const Tensor boxes = g.ones(f32, {2, 3, 4}), scores = g.ones(f32, {2, 1, 3});
+         non_max_suppression(boxes, scores, {.max_output_per_class = 2, .score_threshold = 0.5, .center_point_box = true});
+       }},
       {"optimizers",
        [](Graph& g, const Tensor& x) {
          const Variable v = g.variable("v", ones(f32, {2, 3}));
