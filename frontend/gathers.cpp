@@ -12,7 +12,9 @@ namespace detail {
 
 Tensor index_tensor(Composite& c, const Operand& indices) {
   const Tensor result = indices.is_tensor() ? c.tensor(indices) : c.number(indices.scalar(), DType::i64);
-  c.require_integer(result, "indices");
+  if (!is_integer(result.dtype()))
+    c.fail(ErrorCode::dtype_mismatch, fmt::format("indices must be integers, but are {}", to_string(result)),
+           "convert them: convert(indices, i64)");
   return result;
 }
 
@@ -208,6 +210,10 @@ Tensor gather_elements(const Operand& x, const Operand& indices, std::int64_t ax
   const std::int64_t along = c.axis(axis, values);
   Dims limits = at.dims();
   limits[static_cast<std::size_t>(along)] = values.dims()[static_cast<std::size_t>(along)];
+  for (std::size_t d = 0; d < limits.rank(); ++d)
+    if (ir::less(type_of(values).dims[d], DimValue::unwrap(limits[d])) == ir::Truth::yes)
+      c.fail(ErrorCode::shape_mismatch, fmt::format("indices {} are longer than {} at axis {}", to_string(at), to_string(values), d),
+             "all axes but the indexed one are at most as long as those of x");
   if (!(limits == values.dims())) values = slice(values, Dims(std::vector<Dim>(limits.rank(), Dim(0))), limits);
   return elements(c, values, at, along, mode);
 }

@@ -19,7 +19,7 @@ Tensor updates_of(Composite& c, const Tensor& x, const Operand& updates, const D
   if (result.dims() == dims) return result;
   bool fits = result.rank() <= dims.rank();
   for (std::size_t i = 0; fits && i < result.rank(); ++i) {
-    const Dim& extent = result.dims()[i];
+    const Dim extent = result.dims()[i];
     fits = extent == Dim(1) || extent == dims[dims.rank() - result.rank() + i];
   }
   if (!fits)
