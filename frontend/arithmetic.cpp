@@ -115,6 +115,15 @@ Tensor bitcast(const Operand& x, DType dtype) {
   if (dtype == boolean)
     one.of.fail(ErrorCode::dtype_mismatch, fmt::format("{} has no bits to read as bool", to_string(one.x)),
                 "compare instead: not_equal(x, 0)");
+  const std::size_t from = size_of(one.x.dtype()), to = size_of(dtype);
+  if (from < to) {
+    const auto parts = static_cast<std::int64_t>(to / from);
+    if (one.x.rank() == 0 || !(one.x.dim(-1) == Dim(parts)))
+      one.of.fail(ErrorCode::shape_mismatch,
+                  fmt::format("one {} is made of {} elements of {}, which must be the last axis of {}", name_of(dtype), parts,
+                              name_of(one.x.dtype()), to_string(one.x)),
+                  fmt::format("reshape x to [..., {}], or convert(x, {}) keeps the values", parts, name_of(dtype)));
+  }
   return apply(ir::Op::bitcast_convert, {one.x}, {{"dtype", dtype}});
 }
 
