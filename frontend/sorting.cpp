@@ -54,7 +54,7 @@ Tensor lexsort(std::span<const Tensor> keys, std::int64_t axis, std::source_loca
     throw Error(ErrorCode::invalid_argument, "lexsort: there are no keys", LocationScope::resolve(location), "give at least one");
   Composite of(keys[0], "lexsort", location);
   require_axis(of, keys[0]);
-  for (const Tensor& key : keys) of.require_same_dims(keys[0], key, "the keys", "and");
+  for (const Tensor& key : keys) of.require_same_dims(keys[0], key, "the key", "the key");
   return order_of(std::vector<Tensor>(keys.rbegin(), keys.rend()), of.axis(axis, keys[0]), false);
 }
 

@@ -195,6 +195,25 @@ TEST(Produced, InsideALoop) {
   EXPECT_EQ(got[2].item<float>(), 18.5F);
 }
 
+TEST(Produced, InsideScansAndCheckpoints) {
+  Graph graph;
+  const Tensor x = graph.placeholder("x", f32, {3, Dim("n")});
+  const ScanResult sums = scan(
+      [&](const std::vector<Tensor>& carried, const std::vector<Tensor>& row) {
+        const Tensor positive = boolean_mask(row[0], greater(row[0], 0));
+        return ScanResult{{carried[0] + graph.size(positive.dim(0))}, {reduce_sum(positive)}};
+      },
+      {graph.constant(Array(std::int64_t{0}))}, {x});
+  const Tensor largest =
+      checkpoint([](const std::vector<Tensor>& in) { return std::vector{reduce_max(boolean_mask(in[0], less(in[0], 3)))}; })({x})[0];
+  Session session(graph, options());
+  const std::vector<Array> got =
+      session.run({sums.carried[0], sums.outputs[0], largest}, {{x, Array({3, 2}, {1.0F, -1.0F, 2.0F, 3.0F, -4.0F, -5.0F})}});
+  EXPECT_EQ(got[0].item<std::int64_t>(), 3);
+  expect_array<float>(got[1], {3}, {1, 5, 0});
+  EXPECT_EQ(got[2].item<float>(), 2);
+}
+
 TEST(Produced, Gradients) {
   Graph graph;
   const Tensor x = graph.placeholder("x", f64, {Dim("n")});
