@@ -30,7 +30,7 @@ Tensor updates_of(Composite& c, const Tensor& x, const Operand& updates, const D
 
 void require_numbers(const Composite& c, const Tensor& x, Combine combine) {
   if (x.dtype() == DType::boolean && combine != Combine::replace)
-    c.fail(ErrorCode::dtype_mismatch, fmt::format("bool {} can only be replaced", to_string(x)), "convert it: convert(x, u8)");
+    c.fail(ErrorCode::dtype_mismatch, fmt::format("elements of {} can only be replaced", to_string(x)), "convert it: convert(x, u8)");
 }
 
 Tensor write_slices(Composite& c, const Operand& operand, std::int64_t axis, const Operand& indices, const Operand& updates,
