@@ -61,6 +61,26 @@ TEST(Infer, DotGeneral) {
             "argument: dot_general: lhs_contract [0] and rhs_contract [] must have equally many dims");
 }
 
+TEST(Infer, WindowsAndRunningFolds) {
+  const Attributes window{{"combiner", std::string("maximum")}, {"window", list({3, 1})}, {"strides", list({2, 1})}};
+  EXPECT_EQ(inferred(Op::reduce_window, {f32_type({9, 4})}, window), "f32[4, 4]");
+  EXPECT_EQ(inferred(Op::reduce_window, {f32_type({2, 4})}, window), "f32[0, 4]");
+  EXPECT_EQ(inferred(Op::reduce_window, {f32_type({n, m})}, window.with("low", list({1, 0})).with("high", list({1, 0}))),
+            "f32[ceildiv(n, 2), m]");
+  EXPECT_EQ(inferred(Op::reduce_window, {f32_type({n})}, {{"combiner", std::string("add")}, {"window", list({3})}}), "f32[max(n - 2, 0)]");
+  EXPECT_EQ(inferred(Op::reduce_window, {f32_type({9})}, window),
+            "argument: reduce_window: window has 2 entries, but needs 1: one per dim of f32[9]");
+  EXPECT_EQ(inferred(Op::reduce_window, {f32_type({9, 4})}, window.with("strides", list({0, 1}))),
+            "argument: reduce_window: strides of dim 0 is 0, but must be from 1 to 2147483648");
+  EXPECT_EQ(inferred(Op::window_argument, {f32_type({9, 4})}, {{"direction", std::string("most")}, {"window", list({3, 1})}}),
+            "argument: window_argument: there is no direction \"most\": there are maximum, minimum");
+  EXPECT_EQ(inferred(Op::cumulative, {f32_type({n})}, {{"combiner", std::string("and")}, {"dimension", std::int64_t{0}}}),
+            "argument: cumulative: there is no combiner \"and\": there are add, multiply, maximum, minimum");
+  EXPECT_EQ(inferred(Op::arg_reduce, {f32_type({n, 3})}, {{"direction", std::string("maximum")}, {"dimension", std::int64_t{1}}}), "i64[n]");
+  EXPECT_EQ(inferred(Op::linear_recurrence, {f32_type({2, 3}), f32_type({2, 4})}, {{"dimension", std::int64_t{0}}}),
+            "shape: linear_recurrence: shapes differ: f32[2, 3] has 3 at dim 1, f32[2, 4] has 4");
+}
+
 TEST(Infer, Shapes) {
   EXPECT_EQ(inferred(Op::reshape, {f32_type({n, 6})}, {{"dims", Dims{n * 2, 3}}}), "f32[2*n, 3]");
   EXPECT_EQ(inferred(Op::reshape, {f32_type({4, 6})}, {{"dims", Dims{5, 5}}}), "shape: reshape: f32[4, 6] has 24 elements, [5, 5] has 25");
