@@ -270,11 +270,9 @@ Variable Module::parameter(Graph& graph, const std::string& name, const Initiali
   }
   if (const auto tied = state_->ties.find(name); tied != state_->ties.end()) {
     Module& owner = *tied->second.owner;
-    {
-      // The owner's parameters are made by itself, as if it were called.
-      const Call open(owner);
-      owner.make_parameters(graph, initial.dtype());
-    }
+    // The owner's parameters are made by itself, as if it were called.
+    owner.state_->built = true;
+    owner.make_parameters(graph, initial.dtype());
     const Variable variable = owner.parameter(graph, tied->second.name, initial);
     const ir::Type& type = kiln::detail::type_of(variable);
     if (type.dtype != initial.dtype() || !(variable.dims() == Dims(initial.shape())))

@@ -48,7 +48,7 @@ def record(store, name, module, inputs, call=None, random_state=True):
             t.copy_(rounded(t))
     for key, t in module.state_dict().items():
         store[f"{name}/p/{key}"] = numpy(t, True)
-    inputs = [x.clone().requires_grad_() if x.is_floating_point() else x for x in inputs]
+    inputs = [rounded(x.detach()).clone().requires_grad_() if x.is_floating_point() else x for x in inputs]
     for i, x in enumerate(inputs):
         store[f"{name}/x/{i}"] = numpy(x, True)
     out = call(module, *inputs) if call else module(*inputs)

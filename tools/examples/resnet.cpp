@@ -49,7 +49,10 @@ class Block : public nn::Module {
   }
 
  private:
-  Tensor forward(const Tensor& x) override { return relu(body_(x) + (shortcut_ ? (*shortcut_)(x) : x)); }
+  Tensor forward(const Tensor& x) override {
+    const Tensor y = body_(x);
+    return relu(y + (shortcut_ ? (*shortcut_)(x) : x));
+  }
   nn::Sequential body_;
   std::optional<nn::Sequential> shortcut_;
 };
