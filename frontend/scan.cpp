@@ -115,6 +115,10 @@ std::vector<Tensor> for_loop(const Dim& count, const ForBody& body, const std::v
   const auto step = [&](const std::vector<Tensor>& carried, const std::vector<Tensor>&) {
     const Tensor index = carried.back();
     std::vector<Tensor> next = body(index, {carried.begin(), carried.end() - 1});
+    if (next.size() + 1 != carried.size())
+      throw Error(ErrorCode::invalid_argument,
+                  fmt::format("for_loop: the body returns {} values, but {} enter", next.size(), carried.size() - 1), where,
+                  "the body returns as many values as enter, of the same dtypes and dims");
     const LocationScope scope(where);
     next.push_back(index + 1);
     return ScanResult{std::move(next), {}};

@@ -168,7 +168,13 @@ class TapeLowering {
         const ValueId stack = graph.add_parameter(stack_type(first), old.value_name(first), node.location);
         return set(first, stack, graph.add_parameter({DType::i64, Type::Kind::tensor, {}}, "", node.location));
       }
-      case Op::tape_new: return set(first, builder.zeros(stack_type(first)), builder.scalar(DType::i64, 0));
+      case Op::tape_new: {
+        // Zeros of its own, which are not merged with others: so the stack starts where they lie, without a copy.
+        builder.recompute = true;
+        const ValueId stack = builder.zeros(stack_type(first));
+        builder.recompute = false;
+        return set(first, stack, builder.scalar(DType::i64, 0));
+      }
       case Op::tape_push: {
         const ValueId stack = rebuild_[node.operands[0]], count = counts_[node.operands[0]];
         Dims dims = old.type(node.operands[1]).dims;

@@ -66,8 +66,11 @@ void lower_scan(Module& module, Rebuild& rebuild, NodeId n, const std::vector<bo
   const ValueId first = outer.scalar(DType::i64, 0);
   operands.push_back(reverse ? outer.subtract(outer.dim_size(length), outer.scalar(DType::i64, 1)) : first);
   for (std::size_t i = 0; i < carried; ++i) operands.push_back(rebuild[scan.operands[i]]);
+  // Each stack has zeros of its own, which are not merged with others: so it starts where they lie, without a copy.
+  outer.recompute = true;
   for (std::uint32_t i = static_cast<std::uint32_t>(carried); i < scan.result_count; ++i)
     operands.push_back(outer.zeros(Type(rebuild.old().type(scan.first_result + i))));
+  outer.recompute = false;
   const std::size_t loop_carried = operands.size();
   for (std::size_t i = carried; i < scan.operands.size(); ++i) operands.push_back(rebuild[scan.operands[i]]);
 

@@ -1,5 +1,6 @@
 // Gradients through scans, alone and nested with branches and loops, against central differences of the reference interpreter, in f64.
 #include "support.h"
+#include "tests/loops/program_fixture.h"
 
 namespace kiln::test {
 namespace {

@@ -46,15 +46,31 @@ struct Network {
     return result;
   }
 
-  Program unrolled() {
+  Tensor last_unrolled() {
     Tensor h = first();
     for (std::int64_t t = 0; t < time; ++t) h = step(h, reshape(slice(xs, {t, 0, 0}, {t + 1, batch, hidden}), {batch, hidden}));
-    return finish(h);
+    return h;
   }
-  Program scanned(std::int64_t checkpoint_every) {
-    return finish(
-        scan([&](auto& h, auto& x) { return ScanResult{{step(h[0], x[0])}, {}}; }, {first()}, {xs}, {.checkpoint_every = checkpoint_every})
-            .carried[0]);
+  Tensor last_scanned(std::int64_t checkpoint_every) {
+    return scan([&](auto& h, auto& x) { return ScanResult{{step(h[0], x[0])}, {}}; }, {first()}, {xs},
+                {.checkpoint_every = checkpoint_every})
+        .carried[0];
+  }
+  /// Rows of steps, a scan in a scan.
+  Program nested() {
+    constexpr std::int64_t rows = 8;
+    const Tensor split = reshape(xs, {rows, time / rows, batch, hidden});
+    return finish(scan(
+                      [&](auto& outer, auto& row) {
+                        return ScanResult{
+                            scan([&](auto& h, auto& x) { return ScanResult{{step(h[0], x[0])}, {}}; }, {outer[0]}, {row[0]}).carried, {}};
+                      },
+                      {first()}, {split})
+                      .carried[0]);
+  }
+  /// A scan that runs where a condition says so, against the same steps there.
+  Program in_branch(const Tensor& count, bool unroll) {
+    return finish(cond(greater(count, 0), [&] { return unroll ? last_unrolled() : last_scanned(0); }, [&] { return first(); }));
   }
   /// The loop that does not know its trip count; the input is the same in each step.
   Program looped(const Tensor& count, WhileOptions options) {
@@ -86,9 +102,12 @@ int main(int argc, char** argv) {
     const char* name;
     Program program;
   };
-  const std::vector<Case> cases{{"unrolled", network.unrolled()},
-                                {"scan", network.scanned(0)},
-                                {"scan, checkpoint every sqrt(n)", network.scanned(automatic)},
+  const std::vector<Case> cases{{"unrolled", network.finish(network.last_unrolled())},
+                                {"scan", network.finish(network.last_scanned(0))},
+                                {"scan, checkpoint every sqrt(n)", network.finish(network.last_scanned(automatic))},
+                                {"scan in a scan", network.nested()},
+                                {"unrolled in a branch", network.in_branch(count, true)},
+                                {"scan in a branch", network.in_branch(count, false)},
                                 {"while_loop, bounded", network.looped(count, {.max_trip_count = network.time})},
                                 {"while_loop", network.looped(count, {})}};
   SessionOptions options;
