@@ -288,6 +288,13 @@ Tensor diag(const Operand& x, std::int64_t offset) {
   return values.rank() == 1 ? diag_embed(values, offset) : diagonal(values, offset);
 }
 
+Tensor eye(Graph& graph, DType dtype, const Dim& rows, const Dim& columns, std::int64_t k, std::source_location location) {
+  Composite c(graph, "eye", location);
+  const Dims dims{rows, columns};
+  c.state().use_symbols(to_ir(dims), c.emitter().location());
+  return convert(equal(c.iota(DType::i64, dims, 1) - c.iota(DType::i64, dims, 0), k), dtype);
+}
+
 Tensor trace(const Operand& x, std::int64_t offset) {
   Composite c({&x}, "trace");
   return reduce_sum(diagonal(c.tensor(x), offset), -1);

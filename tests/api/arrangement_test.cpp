@@ -87,6 +87,10 @@ TEST(Arrangement, RollOfASymbolicExtentGoesRoundAsOftenAsItMust) {
 
 TEST(Arrangement, TrianglesAndDiagonals) {
   expect_same(run_one(matrix, [](const Tensor& x) { return tril(x); }), f({2, 3}, {1, 0, 0, 4, 5, 0}));
+  Graph graph;
+  const Tensor ones = eye(graph, f32, 2, 3, 1);
+  Session session(graph, test::options());
+  expect_same(session.run(ones), f({2, 3}, {0, 1, 0, 0, 0, 1}));
   expect_same(run_one(matrix, [](const Tensor& x) { return triu(x, 1); }), f({2, 3}, {0, 2, 3, 0, 0, 6}));
   expect_same(run_one(matrix, [](const Tensor& x) { return diagonal(x); }), f({2}, {1, 5}));
   expect_same(run_one(matrix, [](const Tensor& x) { return diagonal(x, 1); }), f({2}, {2, 6}));

@@ -141,7 +141,8 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
          index(x, {0, ellipsis, Slice{.step = -1}}), index(x, {Slice{1, -1}, new_axis, g.constant(Array(-1))});
        }},
       {"arrangement",
-       [](Graph&, const Tensor& x) {
+       [](Graph& g, const Tensor& x) {
+         eye(g, f32, 2, 3, 1);
          split(x, Dims{1, -1}), split(x, 3, 1), chunk(x, 2, 1), unstack(x), squeeze(tile(x, {1, 2, 1})), moveaxis(x, 0, 1),
              swapaxes(x, 0, 1);
          repeat_interleave(x, 2, 0), flip(x), roll(x, 1, 1), rot90(x), rot90(x, 3), meshgrid({trace(x), diagonal(x)}), tril(x), triu(x, 1);

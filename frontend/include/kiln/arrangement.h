@@ -53,6 +53,9 @@ Tensor diagonal(const Operand& x, std::int64_t offset = 0, std::int64_t a = -2, 
 Tensor diag_embed(const Operand& x, std::int64_t offset = 0);
 /// A vector as a diagonal matrix, or the diagonal of a matrix. numpy.diag.
 Tensor diag(const Operand& x, std::int64_t offset = 0);
+/// The matrix with ones where column - row = k, zeros elsewhere. numpy.eye.
+Tensor eye(Graph& graph, DType dtype, const Dim& rows, const Dim& columns, std::int64_t k = 0,
+           std::source_location location = std::source_location::current());
 /// The sum of a diagonal of the last two axes.
 Tensor trace(const Operand& x, std::int64_t offset = 0);
 
