@@ -47,6 +47,34 @@ TEST(Infer, Elementwise) {
             "shape: select: shapes differ: bool[3] has 3 at dim 0, f32[2] has 2");
 }
 
+TEST(Infer, Convolution) {
+  const Attributes plain{{"lhs_batch", std::int64_t{0}},         {"lhs_feature", std::int64_t{1}},        {"lhs_spatial", list({2})},
+                         {"rhs_input_feature", std::int64_t{1}}, {"rhs_output_feature", std::int64_t{0}}, {"rhs_spatial", list({2})},
+                         {"result_batch", std::int64_t{0}},      {"result_feature", std::int64_t{1}},     {"result_spatial", list({2})}};
+  EXPECT_EQ(inferred(Op::convolution, {f32_type({m, 3, n}), f32_type({8, 3, 3})}, plain), "f32[m, 8, max(n - 2, 0)]");
+  const Attributes padded = plain.with("low", Dims{1}).with("high", Dims{1});
+  EXPECT_EQ(inferred(Op::convolution, {f32_type({m, 3, n}), f32_type({8, 3, 3})}, padded), "f32[m, 8, n]");
+  EXPECT_EQ(inferred(Op::convolution, {f32_type({2, 3, 2}), f32_type({8, 3, 3})}, plain), "f32[2, 8, 0]");  // the window fits nowhere
+  EXPECT_EQ(inferred(Op::convolution, {f32_type({2, 6, 9}), f32_type({8, 3, 3})}, plain.with("feature_groups", std::int64_t{2})),
+            "f32[2, 8, 7]");
+  EXPECT_EQ(inferred(Op::convolution, {f32_type({4, 3, 9}), f32_type({8, 3, 3})}, plain.with("batch_groups", std::int64_t{2})),
+            "f32[2, 8, 7]");
+  EXPECT_EQ(
+      inferred(Op::convolution, {f32_type({2, 6, 9}), f32_type({8, 4, 3})}, plain.with("feature_groups", std::int64_t{2})),
+      "shape: convolution: f32[2, 6, 9] has 6 features at dim 1 in 2 groups, thus 3 each, but f32[8, 4, 3] has 4 input features at dim 1");
+  EXPECT_EQ(inferred(Op::convolution, {f32_type({3, 3, 9}), f32_type({8, 3, 3})}, plain.with("batch_groups", std::int64_t{2})),
+            "shape: convolution: the 3 elements of the batch of f32[3, 3, 9] (dim 0) cannot be divided into 2 groups");
+  EXPECT_EQ(inferred(Op::convolution, {f32_type({2, 3, 9}), f32_type({8, 3, 3})}, plain.with("strides", list({0}))),
+            "argument: convolution: strides [0] must be at least 1");
+  EXPECT_EQ(inferred(Op::convolution, {f32_type({2, 3, 9}), f32_type({8, 3, 3})}, plain.with("rhs_dilation", list({1, 1}))),
+            "argument: convolution: rhs_dilation [1, 1] needs one entry for each of 1 spatial dims");
+  EXPECT_EQ(
+      inferred(Op::convolution, {f32_type({2, 3, 9, 9}), f32_type({8, 3, 3})}, plain),
+      "shape: convolution: lhs of rank 4 needs 2 spatial dims, but lhs_spatial is [2] (operands are f32[2, 3, 9, 9] and f32[8, 3, 3])");
+  EXPECT_EQ(inferred(Op::convolution, {f32_type({2, 3, 9}), f32_type({8, 3, 3})}, plain.with("dtype", DType::f16)),
+            "dtype: convolution: f32 operands cannot be summed up in f16 | floats are summed up in a wider float, or in their own dtype");
+}
+
 TEST(Infer, DotGeneral) {
   const Attributes matmul{{"lhs_contract", list({1})}, {"rhs_contract", list({0})}};
   EXPECT_EQ(inferred(Op::dot_general, {f32_type({n, 100}), f32_type({100, 10})}, matmul), "f32[n, 10]");
