@@ -4,7 +4,6 @@
 #include "frontend/nn_module.h"
 #include "kiln/activations.h"
 #include "kiln/normalization.h"
-#include "kiln/normalization.h"
 #include "kiln/operators.h"
 
 namespace kiln::nn {

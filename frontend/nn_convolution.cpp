@@ -33,9 +33,9 @@ std::vector<std::int64_t> per_axis(const char* name, const char* what, const Per
 
 }  // namespace
 
-Convolution::Convolution(const char* name, std::size_t rank, std::int64_t in, std::int64_t out, const PerAxis& kernel, const PerAxis& stride,
-                         const PerAxis& padding, const PerAxis& output_padding, const PerAxis& dilation, std::int64_t groups, bool bias,
-                         bool transposed, const Location& where)
+Convolution::Convolution(const char* name, std::size_t rank, std::int64_t in, std::int64_t out, const PerAxis& kernel,
+                         const PerAxis& stride, const PerAxis& padding, const PerAxis& output_padding, const PerAxis& dilation,
+                         std::int64_t groups, bool bias, bool transposed, const Location& where)
     : name_(name),
       in_(in),
       out_(out),
@@ -79,11 +79,8 @@ Tensor Convolution::forward(const Tensor& x) {
     Variable bias;
     if (bias_) bias = parameter(graph, "bias", zeros(x.dtype(), {out_}));
     if (transposed_) {
-      const TransposedConvolutionOptions options{.strides = stride_,
-                                                 .padding = PerAxis(padding_),
-                                                 .output_padding = output_padding_,
-                                                 .dilation = dilation_,
-                                                 .groups = groups_};
+      const TransposedConvolutionOptions options{
+          .strides = stride_, .padding = PerAxis(padding_), .output_padding = output_padding_, .dilation = dilation_, .groups = groups_};
       return bias_ ? conv_transpose(x, weight, bias, options) : conv_transpose(x, weight, options);
     }
     const ConvolutionOptions options{.strides = stride_, .padding = PerAxis(padding_), .dilation = dilation_, .groups = groups_};

@@ -6,7 +6,6 @@
 #include "frontend/nn_module.h"
 #include "kiln/operators.h"
 #include "kiln/random.h"
-#include "kiln/random.h"
 
 namespace kiln::nn {
 

@@ -16,7 +16,8 @@ using detail::graph_of;
 Tensor detail::times_transposed(const char* name, const Tensor& x, const Tensor& weight) {
   Graph graph = graph_of(x);
   kiln::detail::Emitter emitter(kiln::detail::Access::state(graph), name, call_location());
-  return emitter.wrap(emitter.builder().dot_general(emitter.use(x), emitter.use(weight), {}, {}, {static_cast<std::int64_t>(x.rank()) - 1}, {1}));
+  return emitter.wrap(
+      emitter.builder().dot_general(emitter.use(x), emitter.use(weight), {}, {}, {static_cast<std::int64_t>(x.rank()) - 1}, {1}));
 }
 
 // ---- Linear
@@ -68,8 +69,8 @@ Tensor Bilinear::operator()(const Tensor& a, const Tensor& b, Mode mode, std::so
       const Variable weight = parameter(graph, "weight", zeros(a.dtype(), {out_, in1_, in2_}));
       // [..., in1] x [out, in1, in2] -> [..., out, in2], then the row's product with b.
       kiln::detail::Emitter emitter(kiln::detail::Access::state(graph), "Bilinear", detail::call_location());
-      const Tensor half = emitter.wrap(emitter.builder().dot_general(emitter.use(a), emitter.use(static_cast<const Tensor&>(weight)), {}, {},
-                                                                     {static_cast<std::int64_t>(a.rank()) - 1}, {1}));
+      const Tensor half = emitter.wrap(emitter.builder().dot_general(emitter.use(a), emitter.use(static_cast<const Tensor&>(weight)), {},
+                                                                     {}, {static_cast<std::int64_t>(a.rank()) - 1}, {1}));
       const Tensor product = reduce_sum(half * expand_dims(b, -2), -1);
       return options_.bias ? product + parameter(graph, "bias", zeros(a.dtype(), {out_})) : product;
     });
@@ -81,8 +82,9 @@ Tensor Bilinear::operator()(const Tensor& a, const Tensor& b, Mode mode, std::so
 Embedding::Embedding(std::int64_t count, std::int64_t width, EmbeddingOptions options, std::source_location location)
     : count_(count), width_(width), options_(options) {
   if (options_.padding_idx && (*options_.padding_idx < -count || *options_.padding_idx >= count))
-    throw Error(ErrorCode::invalid_argument, fmt::format("Embedding: padding_idx is {} in a table of {} rows", *options_.padding_idx, count),
-                location, fmt::format("-{} <= padding_idx < {}", count, count));
+    throw Error(ErrorCode::invalid_argument,
+                fmt::format("Embedding: padding_idx is {} in a table of {} rows", *options_.padding_idx, count), location,
+                fmt::format("-{} <= padding_idx < {}", count, count));
   if (options_.padding_idx && *options_.padding_idx < 0) *options_.padding_idx += count;
   if (!is_floating(options_.dtype))
     throw Error(ErrorCode::dtype_mismatch, fmt::format("Embedding: the rows would be {}", name_of(options_.dtype)), location,

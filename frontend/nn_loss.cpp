@@ -47,7 +47,8 @@ Tensor PoissonNLLLoss::operator()(const Tensor& prediction, const Tensor& target
   LocationScope scope{Location(location)};
   return poisson_nll_loss(prediction, target, options_);
 }
-Tensor GaussianNLLLoss::operator()(const Tensor& prediction, const Tensor& target, const Tensor& variance, std::source_location location) const {
+Tensor GaussianNLLLoss::operator()(const Tensor& prediction, const Tensor& target, const Tensor& variance,
+                                   std::source_location location) const {
   LocationScope scope{Location(location)};
   return gaussian_nll_loss(prediction, target, variance, options_);
 }
@@ -63,11 +64,13 @@ Tensor MarginRankingLoss::operator()(const Tensor& a, const Tensor& b, const Ten
   LocationScope scope{Location(location)};
   return margin_ranking_loss(a, b, labels, margin_, options_);
 }
-Tensor TripletMarginLoss::operator()(const Tensor& anchor, const Tensor& positive, const Tensor& negative, std::source_location location) const {
+Tensor TripletMarginLoss::operator()(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
+                                     std::source_location location) const {
   LocationScope scope{Location(location)};
   return triplet_margin_loss(anchor, positive, negative, options_);
 }
-Tensor CTCLoss::operator()(const Tensor& log_probabilities, const Tensor& targets, const Tensor& input_lengths, const Tensor& target_lengths, std::source_location location) const {
+Tensor CTCLoss::operator()(const Tensor& log_probabilities, const Tensor& targets, const Tensor& input_lengths,
+                           const Tensor& target_lengths, std::source_location location) const {
   LocationScope scope{Location(location)};
   return ctc_loss(log_probabilities, targets, input_lengths, target_lengths, options_);
 }

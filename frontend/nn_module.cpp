@@ -3,9 +3,9 @@
 // Locations: operator() notes the user's call; what Kiln's own modules append carries it. A user's own forward() runs without a scope, so
 // that the lines in it count, and calls of modules there note those lines in turn.
 //
-// Running statistics: a call in training notes what it does to a buffer as a function of the buffer's value, and the tensor that it returns.
-// Whoever makes a step asks for the changes of the calls that its loss depends on, and gets one assign for each buffer, which applies them in
-// order of the calls. The same set of calls gives the same assign, so steps that are grouped do not conflict.
+// Running statistics: a call in training notes what it does to a buffer as a function of the buffer's value, and the tensor that it
+// returns. Whoever makes a step asks for the changes of the calls that its loss depends on, and gets one assign for each buffer, which
+// applies them in order of the calls. The same set of calls gives the same assign, so steps that are grouped do not conflict.
 #include "frontend/nn_module.h"
 
 #include <cxxabi.h>
@@ -100,8 +100,9 @@ void require_input(const char* name, const Tensor& input, std::int64_t axis, std
   const auto rank = static_cast<std::int64_t>(type.rank());
   const std::int64_t at = axis < 0 ? axis + rank : axis;
   if (at < 0 || at >= rank || ir::equals(type.dims[static_cast<std::size_t>(at)], extent) != ir::Truth::yes)
-    fail(ErrorCode::shape_mismatch, fmt::format("{}: the input is {}, but its {} must be {}", name, ir::to_string(type),
-                                                axis == -1 ? std::string("last dim") : fmt::format("dim {}", axis), extent),
+    fail(ErrorCode::shape_mismatch,
+         fmt::format("{}: the input is {}, but its {} must be {}", name, ir::to_string(type),
+                     axis == -1 ? std::string("last dim") : fmt::format("dim {}", axis), extent),
          fmt::format("{} says so: the module's {} is the extent of that dim", what, what));
 }
 
@@ -276,10 +277,11 @@ Variable Module::parameter(Graph& graph, const std::string& name, const Initiali
     const Variable variable = owner.parameter(graph, tied->second.name, initial);
     const ir::Type& type = kiln::detail::type_of(variable);
     if (type.dtype != initial.dtype() || !(variable.dims() == Dims(initial.shape())))
-      detail::fail(ErrorCode::shape_mismatch,
-                   fmt::format("the parameter \"{}\" is tied to \"{}\", which is {}, but it must be {}{}", ModuleState::path(*state_) + name,
-                               variable.name(), ir::to_string(type), name_of(initial.dtype()), to_string(initial.shape())),
-                   "tied parameters have one dtype and one shape");
+      detail::fail(
+          ErrorCode::shape_mismatch,
+          fmt::format("the parameter \"{}\" is tied to \"{}\", which is {}, but it must be {}{}", ModuleState::path(*state_) + name,
+                      variable.name(), ir::to_string(type), name_of(initial.dtype()), to_string(initial.shape())),
+          "tied parameters have one dtype and one shape");
     state_->parameters.emplace_back(name, variable);
     return variable;
   }

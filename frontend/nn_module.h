@@ -26,8 +26,8 @@ auto at_call(Function function) {
 
 /// Error(shape_mismatch) or Error(dtype_mismatch) with the call's line.
 [[noreturn]] void fail(ErrorCode code, const std::string& message, const std::string& hint);
-/// The input of the module `name` must be floating, and its dim `axis` (negative: from the back) must be `extent`; `what` names the module's
-/// argument that says so.
+/// The input of the module `name` must be floating, and its dim `axis` (negative: from the back) must be `extent`; `what` names the
+/// module's argument that says so.
 void require_input(const char* name, const Tensor& input, std::int64_t axis, std::int64_t extent, const char* what);
 
 /// x W^T of a weight [out, in]: [..., in] -> [..., out].

@@ -1,8 +1,8 @@
 // RNN, LSTM and GRU: layers and cells.
 //
-// A direction of a layer is a scan over time steps, forwards or backwards. Its sequences are the input's products with weight_ih, for all steps
-// at once, and, where there are lengths, whether each step counts: a step beyond a sequence's length leaves the state as it is and gives 0. So
-// the backward direction, which comes from the end, is still in its first state when it reaches a sequence's last step.
+// A direction of a layer is a scan over time steps, forwards or backwards. Its sequences are the input's products with weight_ih, for all
+// steps at once, and, where there are lengths, whether each step counts: a step beyond a sequence's length leaves the state as it is and
+// gives 0. So the backward direction, which comes from the end, is still in its first state when it reaches a sequence's last step.
 //
 // One step of each kind, on products that are there already, is one function, which cells use too.
 #include "kiln/nn/recurrent.h"
@@ -51,9 +51,7 @@ Tensor rnn_step(const Tensor& sum, bool relu_instead) { return relu_instead ? re
 
 std::int64_t gates_of(Recurrent::Kind kind) { return kind == Recurrent::Kind::lstm ? 4 : kind == Recurrent::Kind::gru ? 3 : 1; }
 
-const char* name_of(Recurrent::Kind kind) {
-  return kind == Recurrent::Kind::lstm ? "LSTM" : kind == Recurrent::Kind::gru ? "GRU" : "RNN";
-}
+const char* name_of(Recurrent::Kind kind) { return kind == Recurrent::Kind::lstm ? "LSTM" : kind == Recurrent::Kind::gru ? "GRU" : "RNN"; }
 
 Initializer uniform(DType dtype, const Shape& shape, std::int64_t hidden) {
   const double bound = 1 / std::sqrt(static_cast<double>(hidden));
@@ -223,8 +221,8 @@ struct Products {
 
 /// W_ih x + b_ih and W_hh h + b_hh.
 template <class Get>
-Products products(const char* name, const Get& get, const Tensor& x, const Tensor& h, std::int64_t rows, std::int64_t in, std::int64_t hidden,
-                  bool bias) {
+Products products(const char* name, const Get& get, const Tensor& x, const Tensor& h, std::int64_t rows, std::int64_t in,
+                  std::int64_t hidden, bool bias) {
   const DType dtype = x.dtype();
   Products p{times_transposed(name, x, get("weight_ih", zeros(dtype, {rows, in}))),
              times_transposed(name, h, get("weight_hh", zeros(dtype, {rows, hidden})))};
@@ -238,7 +236,8 @@ Products products(const char* name, const Get& get, const Tensor& x, const Tenso
 /// The state given, or zeros.
 Tensor state_or_zeros(const char* name, const Tensor& input, const Tensor& state, std::int64_t in, std::int64_t hidden) {
   if (input.rank() != 2)
-    detail::fail(ErrorCode::shape_mismatch, fmt::format("{}: the input is {}, but must have rank 2", name, to_string(input)), "[batch, in]");
+    detail::fail(ErrorCode::shape_mismatch, fmt::format("{}: the input is {}, but must have rank 2", name, to_string(input)),
+                 "[batch, in]");
   detail::require_input(name, input, -1, in, "in");
   const Dims dims{input.dim(0), hidden};
   if (!state.valid()) return graph_of(input).zeros(input.dtype(), dims);
@@ -262,18 +261,19 @@ void GRUCell::make_parameters(Graph& graph, DType dtype) {
 }
 
 Tensor RNNCell::operator()(const Tensor& input, const Tensor& hidden, Mode mode, std::source_location location) {
-  return call(mode, location, [&] {
-    return at_call([&] {
-      Graph graph = graph_of(input);
-      const Tensor h = state_or_zeros("RNNCell", input, hidden, in_, hidden_);
-      make_parameters(graph, input.dtype());
-      const auto get = [&](const char* name, const Initializer& initial) { return parameter(graph, name, initial); };
-      const Products p = products("RNNCell", get, input, h, hidden_, in_, hidden_, options_.bias);
-      return rnn_step(p.from_input + p.from_state, options_.relu);
-    });
+  return call(mode, location, [&] { return run(input, hidden); });
+}
+
+Tensor RNNCell::run(const Tensor& input, const Tensor& hidden) {
+  return at_call([&] {
+    Graph graph = graph_of(input);
+    const Tensor h = state_or_zeros("RNNCell", input, hidden, in_, hidden_);
+    make_parameters(graph, input.dtype());
+    const auto get = [&](const char* name, const Initializer& initial) { return parameter(graph, name, initial); };
+    const Products p = products("RNNCell", get, input, h, hidden_, in_, hidden_, options_.bias);
+    return rnn_step(p.from_input + p.from_state, options_.relu);
   });
 }
-Tensor RNNCell::forward(const Tensor& input) { return (*this)(input); }
 
 LSTMState LSTMCell::operator()(const Tensor& input, const LSTMState& state, Mode mode, std::source_location location) {
   return call(mode, location, [&] {
@@ -290,17 +290,18 @@ LSTMState LSTMCell::operator()(const Tensor& input, const LSTMState& state, Mode
 }
 
 Tensor GRUCell::operator()(const Tensor& input, const Tensor& hidden, Mode mode, std::source_location location) {
-  return call(mode, location, [&] {
-    return at_call([&] {
-      Graph graph = graph_of(input);
-      const Tensor h = state_or_zeros("GRUCell", input, hidden, in_, hidden_);
-      make_parameters(graph, input.dtype());
-      const auto get = [&](const char* name, const Initializer& initial) { return parameter(graph, name, initial); };
-      const Products p = products("GRUCell", get, input, h, 3 * hidden_, in_, hidden_, options_.bias);
-      return gru_step(p.from_input, p.from_state, h, hidden_);
-    });
+  return call(mode, location, [&] { return run(input, hidden); });
+}
+
+Tensor GRUCell::run(const Tensor& input, const Tensor& hidden) {
+  return at_call([&] {
+    Graph graph = graph_of(input);
+    const Tensor h = state_or_zeros("GRUCell", input, hidden, in_, hidden_);
+    make_parameters(graph, input.dtype());
+    const auto get = [&](const char* name, const Initializer& initial) { return parameter(graph, name, initial); };
+    const Products p = products("GRUCell", get, input, h, 3 * hidden_, in_, hidden_, options_.bias);
+    return gru_step(p.from_input, p.from_state, h, hidden_);
   });
 }
-Tensor GRUCell::forward(const Tensor& input) { return (*this)(input); }
 
 }  // namespace kiln::nn

@@ -193,16 +193,15 @@ Summary summary(Module& module, const std::function<void(Graph&)>& call, std::so
 }
 
 Summary summary(Module& module, const Dims& input, DType dtype, Mode mode, std::source_location location) {
-  return summary(
-      module, [&](Graph& graph) { module(graph.placeholder("input", dtype, input, location), mode, location); }, location);
+  return summary(module, [&](Graph& graph) { module(graph.placeholder("input", dtype, input, location), mode, location); }, location);
 }
 
 std::string Summary::text() const {
   std::vector<std::array<std::string, 4>> cells{{"module", "output", "parameters", "flops"}};
   for (const SummaryRow& row : rows) {
     const std::string own = row.name.substr(row.name.rfind('.') + 1);
-    cells.push_back({std::string(static_cast<std::size_t>(2 * row.depth), ' ') + (own.empty() ? row.type : own + ": " + row.type), row.output,
-                     row.parameters ? with_commas(row.parameters) : "", row.flops == Dim(0) ? "" : count_text(row.flops)});
+    cells.push_back({std::string(static_cast<std::size_t>(2 * row.depth), ' ') + (own.empty() ? row.type : own + ": " + row.type),
+                     row.output, row.parameters ? with_commas(row.parameters) : "", row.flops == Dim(0) ? "" : count_text(row.flops)});
   }
   std::array<std::size_t, 4> widths{};
   for (const auto& line : cells)

@@ -95,10 +95,10 @@ Tensor MultiheadAttention::run(const Tensor& query, const Tensor& key, const Ten
     if (given.key_mask.valid()) {
       const Tensor& keys = given.key_mask;
       if (keys.dtype() != boolean || !(keys.dims() == Dims{k.dim(0), k.dim(2)}))
-        detail::fail(keys.dtype() != boolean ? ErrorCode::dtype_mismatch : ErrorCode::shape_mismatch,
-                     fmt::format("MultiheadAttention: the key mask is {}, but must be bool{}", to_string(keys),
-                                 to_string(Dims{k.dim(0), k.dim(2)})),
-                     "true for keys that count: [batch, keys]");
+        detail::fail(
+            keys.dtype() != boolean ? ErrorCode::dtype_mismatch : ErrorCode::shape_mismatch,
+            fmt::format("MultiheadAttention: the key mask is {}, but must be bool{}", to_string(keys), to_string(Dims{k.dim(0), k.dim(2)})),
+            "true for keys that count: [batch, keys]");
       const Tensor counts = reshape(keys, {k.dim(0), 1, 1, k.dim(2)});
       if (!options.mask.valid())
         options.mask = counts;

@@ -104,9 +104,7 @@ Tensor Optimizer::Step::scaled(const Hyperparameter& value, const Tensor& x) {
 
 Hyperparameter Optimizer::Step::lr(const Hyperparameter& common) const { return group_ && group_->lr ? *group_->lr : common; }
 
-double Optimizer::Step::weight_decay(double common) const {
-  return group_ && group_->weight_decay ? *group_->weight_decay : common;
-}
+double Optimizer::Step::weight_decay(double common) const { return group_ && group_->weight_decay ? *group_->weight_decay : common; }
 
 void Optimizer::Step::assign(const Variable& variable, const Operand& value) {
   assigns_.push_back(condition_.valid() ? kiln::assign(variable, select(condition_, value, variable)) : kiln::assign(variable, value));

@@ -72,7 +72,8 @@ Adafactor::Adafactor(AdafactorOptions options, std::source_location location) : 
   if (!(options_.clip > 0))
     throw Error(ErrorCode::invalid_argument, fmt::format("Adafactor: clip is {}", options_.clip), location, "clip > 0");
   if (!(options_.beta2_decay <= 0))
-    throw Error(ErrorCode::invalid_argument, fmt::format("Adafactor: beta2_decay is {}", options_.beta2_decay), location, "beta2_decay <= 0");
+    throw Error(ErrorCode::invalid_argument, fmt::format("Adafactor: beta2_decay is {}", options_.beta2_decay), location,
+                "beta2_decay <= 0");
 }
 
 void Adafactor::update(Step& step, const Variable& parameter, const Tensor& gradient) {

@@ -39,9 +39,7 @@ void require_steps(const char* schedule, std::int64_t steps, std::int64_t least,
 Tensor constant_like(const Tensor& step, double value) { return zeros_like(step) + value; }
 
 /// From `from` (share 0) to `to` (share 1) along half a cosine.
-Tensor half_cosine(const Tensor& share, double from, double to) {
-  return to + (from - to) / 2 * (1 + cos(std::numbers::pi * share));
-}
+Tensor half_cosine(const Tensor& share, double from, double to) { return to + (from - to) / 2 * (1 + cos(std::numbers::pi * share)); }
 
 }  // namespace
 
@@ -68,8 +66,7 @@ Schedule exponential(double value, double gamma) {
 
 Schedule linear(double value, std::int64_t steps, double start_factor, double end_factor, std::source_location location) {
   require_steps("linear", steps, 1, location);
-  return Schedule(
-      [=](const Tensor& t) { return value * (start_factor + (end_factor - start_factor) * minimum(t, steps) / steps); });
+  return Schedule([=](const Tensor& t) { return value * (start_factor + (end_factor - start_factor) * minimum(t, steps) / steps); });
 }
 
 Schedule polynomial(double value, std::int64_t steps, double power_of, std::source_location location) {
@@ -87,7 +84,9 @@ Schedule cosine_restarts(double value, std::int64_t steps, std::int64_t growth, 
   require(growth >= 1, "cosine_restarts", fmt::format("growth is {}", growth), "growth >= 1", location);
   if (growth == 1) return Schedule([=](const Tensor& t) { return half_cosine((t % steps) / steps, value, end); });
   return Schedule([=](const Tensor& t) {
-    const auto first = [&](const Tensor& n) { return (power(growth, n) - 1) * (static_cast<double>(steps) / static_cast<double>(growth - 1)); };
+    const auto first = [&](const Tensor& n) {
+      return (power(growth, n) - 1) * (static_cast<double>(steps) / static_cast<double>(growth - 1));
+    };
     // The cycle that t lies in. The logarithm may miss by one at a boundary.
     Tensor n = floor(log(t * (static_cast<double>(growth - 1) / static_cast<double>(steps)) + 1) / std::log(static_cast<double>(growth)));
     n = n + convert(greater_equal(t, round(first(n + 1))), f64);
@@ -130,7 +129,8 @@ Schedule warm_up(std::int64_t steps, Schedule after, double start_factor, std::s
 
 Schedule sequence(std::vector<Schedule> parts, std::vector<std::int64_t> milestones, std::source_location location) {
   require(!parts.empty() && milestones.size() + 1 == parts.size(), "sequence",
-          fmt::format("{} schedules and {} milestones", parts.size(), milestones.size()), "one milestone between each two schedules", location);
+          fmt::format("{} schedules and {} milestones", parts.size(), milestones.size()), "one milestone between each two schedules",
+          location);
   for (std::size_t i = 1; i < milestones.size(); ++i)
     require(milestones[i - 1] < milestones[i], "sequence", "the milestones do not rise", "put them in increasing order", location);
   return Schedule([=](const Tensor& t) {

@@ -106,8 +106,8 @@ GradientSet centralize(const GradientSet& gradients, std::source_location locati
 
 // ---- accumulation
 //
-// Sums and count are variables. An assign cannot stand in a branch, so every run assigns: the first of `count` runs starts the sums anew, and
-// where the run is to count for nothing each variable is assigned its own value.
+// Sums and count are variables. An assign cannot stand in a branch, so every run assigns: the first of `count` runs starts the sums anew,
+// and where the run is to count for nothing each variable is assigned its own value.
 
 GradientSet accumulate(const GradientSet& gradients, std::int64_t count, std::source_location location) {
   LocationScope scope{Location(location)};
@@ -142,7 +142,8 @@ LossScale::LossScale(Graph& graph, LossScaleOptions options, std::source_locatio
   LocationScope scope{Location(location)};
   require(options.initial > 0, fmt::format("LossScale: initial is {}", options.initial), "initial > 0", location);
   require(options.growth > 1, fmt::format("LossScale: growth is {}", options.growth), "growth > 1", location);
-  require(options.backoff > 0 && options.backoff < 1, fmt::format("LossScale: backoff is {}", options.backoff), "0 < backoff < 1", location);
+  require(options.backoff > 0 && options.backoff < 1, fmt::format("LossScale: backoff is {}", options.backoff), "0 < backoff < 1",
+          location);
   require(options.interval >= 1, fmt::format("LossScale: interval is {}", options.interval), "interval >= 1", location);
   scale_ = make_state(graph, "loss_scale", constant(f32, {}, options.initial));
   good_steps_ = make_state(graph, "loss_scale.good_steps", zeros(i64, {}));
@@ -169,8 +170,7 @@ GradientSet LossScale::unscale(const GradientSet& gradients, std::source_locatio
   });
   if (!scale_.valid()) return result;
   const Tensor steps = good_steps_ + 1, grows = greater_equal(steps, options_.interval);
-  result.updates.push_back(
-      assign(scale_, select(finite, select(grows, scale_ * options_.growth, scale_), scale_ * options_.backoff)));
+  result.updates.push_back(assign(scale_, select(finite, select(grows, scale_ * options_.growth, scale_), scale_ * options_.backoff)));
   result.updates.push_back(assign(good_steps_, select(logical_and(finite, logical_not(grows)), steps, 0)));
   result.condition = result.condition.valid() ? logical_and(result.condition, finite) : finite;
   return result;
@@ -199,7 +199,8 @@ Operation ExponentialMovingAverage::update(const Operation& step, std::source_lo
   // The values that the step assigns.
   std::map<std::string, ir::ValueId> assigned;
   if (GraphState* owner = Access::state(step)) {
-    require(owner == &state, "ExponentialMovingAverage: the step belongs to another graph", "average the parameters that it trains", location);
+    require(owner == &state, "ExponentialMovingAverage: the step belongs to another graph", "average the parameters that it trains",
+            location);
     for (const ir::NodeId node : state.operations[Access::id(step)])
       if (main.node(node).op == ir::Op::assign) assigned[main.node(node).attributes.text("name")] = main.node(node).first_result;
   }
@@ -208,8 +209,7 @@ Operation ExponentialMovingAverage::update(const Operation& step, std::source_lo
   const Tensor decay = options_.warm_up ? minimum((1 + count) / (10 + count), options_.decay) : zeros_like(count) + options_.decay;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const auto found = assigned.find(name_of(parameters_[i]));
-    const Tensor value =
-        found == assigned.end() ? Tensor(parameters_[i]) : Access::make<Tensor>(state, state.module.main, found->second);
+    const Tensor value = found == assigned.end() ? Tensor(parameters_[i]) : Access::make<Tensor>(state, state.module.main, found->second);
     const Tensor kept = convert(decay, value.dtype());
     const Tensor next = kept * averages_[i] + (1 - kept) * value;
     assigns.push_back(assign(averages_[i], select(equal(updates_, 0), value, next)));

@@ -20,8 +20,8 @@ std::string output_of(const char* program, const std::vector<std::string>& argum
 }
 
 TEST(Gpt, Learns) {
-  const std::string output = output_of(KILN_GPT, {text, "--layers", "2", "--heads", "2", "--width", "32", "--window", "16", "--batch", "8", "--lr", "0.01",
-                                                  "--steps", "200", "--sample", "20", "--threads", "1"});
+  const std::string output = output_of(KILN_GPT, {text, "--layers", "2", "--heads", "2", "--width", "32", "--window", "16", "--batch", "8",
+                                                  "--lr", "0.01", "--steps", "200", "--sample", "20", "--threads", "1"});
   const std::vector<double> losses = numbers_after(output, "  loss ");
   ASSERT_GE(losses.size(), 3U) << output;
   // The logarithm of some 80 different characters, then below that of the commonest ones.
@@ -37,8 +37,8 @@ TEST(Gpt, SaysWhatIsWrong) {
 }
 
 TEST(Lstm, Learns) {
-  const std::string output = output_of(KILN_LSTM, {text, "--layers", "1", "--width", "32", "--window", "16", "--batch", "8", "--lr", "0.02", "--steps", "200",
-                                                   "--sample", "20", "--threads", "1"});
+  const std::string output = output_of(KILN_LSTM, {text, "--layers", "1", "--width", "32", "--window", "16", "--batch", "8", "--lr", "0.02",
+                                                   "--steps", "200", "--sample", "20", "--threads", "1"});
   const std::vector<double> losses = numbers_after(output, "  loss ");
   ASSERT_GE(losses.size(), 3U) << output;
   EXPECT_GT(losses.front(), 3.5) << output;

@@ -145,9 +145,7 @@ const std::map<std::string, Make>& cases() {
        }},
       {"GRU", [] { return with(nn::GRU(3, 4, {.layers = 2}), [](auto& m, const Inputs& in) { return all_of(m(in[0])); }); }},
       {"GRU_without_bias",
-       [] {
-         return with(nn::GRU(3, 4, {.bias = false}), [](auto& m, const Inputs& in) { return all_of(m(in[0], {.hidden = in[1]})); });
-       }},
+       [] { return with(nn::GRU(3, 4, {.bias = false}), [](auto& m, const Inputs& in) { return all_of(m(in[0], {.hidden = in[1]})); }); }},
       {"GRU_lengths",
        [] {
          return with(nn::GRU(3, 4, {.batch_first = true, .bidirectional = true}),
@@ -167,9 +165,8 @@ const std::map<std::string, Make>& cases() {
       {"MultiheadAttention", [] { return unary(nn::MultiheadAttention(6, 2)); }},
       {"MultiheadAttention_masks",
        [] {
-         return with(nn::MultiheadAttention(6, 3, {.bias = false, .batch_first = true}), [](auto& m, const Inputs& in) {
-           return Inputs{m(in[0], in[0], in[0], {.key_mask = in[1], .causal = true})};
-         });
+         return with(nn::MultiheadAttention(6, 3, {.bias = false, .batch_first = true}),
+                     [](auto& m, const Inputs& in) { return Inputs{m(in[0], in[0], in[0], {.key_mask = in[1], .causal = true})}; });
        }},
       {"MultiheadAttention_cross",
        [] {
@@ -184,13 +181,11 @@ const std::map<std::string, Make>& cases() {
       {"TransformerEncoderLayer", [] { return unary(nn::TransformerEncoderLayer(6, 2, {.feedforward = 8, .dropout = 0})); }},
       {"TransformerEncoderLayer_norm_first",
        [] {
-         return with(nn::TransformerEncoderLayer(6, 2,
-                                                 {.feedforward = 8,
-                                                  .dropout = 0,
-                                                  .activation = nn::TransformerActivation::gelu,
-                                                  .batch_first = true,
-                                                  .norm_first = true}),
-                     [](auto& m, const Inputs& in) { return Inputs{m(in[0], {.key_mask = in[1], .causal = true})}; });
+         return with(
+             nn::TransformerEncoderLayer(
+                 6, 2,
+                 {.feedforward = 8, .dropout = 0, .activation = nn::TransformerActivation::gelu, .batch_first = true, .norm_first = true}),
+             [](auto& m, const Inputs& in) { return Inputs{m(in[0], {.key_mask = in[1], .causal = true})}; });
        }},
       {"TransformerDecoderLayer",
        [] {

@@ -1,5 +1,5 @@
-// A GPT block, a ResNet-18 and a bidirectional LSTM, written with kiln::nn as a user would, against PyTorch from the same weights: outputs, and
-// gradients of all parameters and inputs, in f64 to 1e-12 and in f32 to 1e-5 of each tensor's largest element.
+// A GPT block, a ResNet-18 and a bidirectional LSTM, written with kiln::nn as a user would, against PyTorch from the same weights: outputs,
+// and gradients of all parameters and inputs, in f64 to 1e-12 and in f32 to 1e-5 of each tensor's largest element.
 #include "reference.h"
 
 using namespace kiln;
@@ -83,7 +83,8 @@ class BasicBlock : public nn::Module {
 class ResNet18 : public nn::Module {
  public:
   ResNet18(std::int64_t width, std::int64_t classes)
-      : conv1_(add("conv1", nn::Conv2d(3, width, 7, {.stride = 2, .padding = 3, .bias = false}))), bn1_(add("bn1", nn::BatchNorm2d(width))) {
+      : conv1_(add("conv1", nn::Conv2d(3, width, 7, {.stride = 2, .padding = 3, .bias = false}))),
+        bn1_(add("bn1", nn::BatchNorm2d(width))) {
     for (int i = 0; i < 4; ++i) {
       const std::int64_t in = width << std::max(i - 1, 0), out = width << i;
       layers_.push_back(add("layer" + std::to_string(i + 1), nn::Sequential(BasicBlock(in, out, i == 0 ? 1 : 2), BasicBlock(out, out, 1))));
@@ -120,20 +121,17 @@ struct Precision {
 
 class Models : public testing::TestWithParam<Precision> {};
 
-TEST_P(Models, GptBlock) {
-  test::compare(test::under(test::reference("gpt"), "gpt"), test::unary(Block(32, 4)), GetParam().comparison);
-}
+TEST_P(Models, GptBlock) { test::compare(test::under(test::reference("gpt"), "gpt"), test::unary(Block(32, 4)), GetParam().comparison); }
 
 TEST_P(Models, ResNet18) {
   test::compare(test::under(test::reference("resnet"), "resnet"), test::unary(ResNet18(4, 10)), GetParam().comparison);
 }
 
-TEST_P(Models, BidirectionalLstm) {
-  test::compare(test::under(test::reference("lstm"), "lstm"), lstm(), GetParam().comparison);
-}
+TEST_P(Models, BidirectionalLstm) { test::compare(test::under(test::reference("lstm"), "lstm"), lstm(), GetParam().comparison); }
 
 INSTANTIATE_TEST_SUITE_P(, Models,
-                         testing::Values(Precision{"f64", {.dtype = f64, .tolerance = 1e-12}}, Precision{"f32", {.dtype = f32, .tolerance = 1e-5}}),
+                         testing::Values(Precision{"f64", {.dtype = f64, .tolerance = 1e-12}},
+                                         Precision{"f32", {.dtype = f32, .tolerance = 1e-5}}),
                          [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace

@@ -224,6 +224,41 @@ TEST(Modules, InitializationByRule) {
   EXPECT_LE(std::abs(element_as_double(session.value("0.weight"), 0)), 1 / std::sqrt(3.0));
 }
 
+TEST(Initializers, HaveTheirDefiningProperties) {
+  Graph graph;
+  const Variable wide = graph.variable("wide", orthogonal(f64, {3, 2, 4}, 2)), tall = graph.variable("tall", orthogonal(f64, {5, 3}));
+  const Variable eye = graph.variable("eye", identity(f32, {2, 3})), passes = graph.variable("passes", dirac(f32, {4, 2, 3}, 2));
+  const Variable scaled = graph.variable("scaled", variance_scaling(f64, {200, 500}));
+  const Variable average = graph.variable(
+      "average", variance_scaling(f64, {200, 600}, {.scale = 2, .mode = FanMode::average, .distribution = Distribution::uniform}));
+  const Tensor rows = reshape(wide, {3, 8}), products_of_rows = matmul(rows, transpose(rows)),
+               products_of_columns = matmul(transpose(tall), tall);
+  const Tensor variance = reduce_mean(square(scaled)), largest = reduce_max(abs(average));
+  Session session = session_of(graph, 3);
+  const auto out = session.run({products_of_rows, products_of_columns, variance, largest});
+  test::expect_close(out[0], Array({3, 3}, {4.0, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 4.0}), 1e-14, "rows of length 2");
+  test::expect_close(out[1], Array({3, 3}, {1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0}), 1e-14, "columns of length 1");
+  EXPECT_NEAR(out[2].item<double>(), 1.0 / 500, 0.02 / 500);
+  EXPECT_NEAR(out[3].item<double>(), std::sqrt(3 * 2.0 / 400), 1e-4);
+  test::expect_close(session.value(eye), Array({2, 3}, {1.0, 0.0, 0.0, 0.0, 1.0, 0.0}), 0, "identity");
+  // Outputs 0 and 1 of each group take inputs 0 and 1, at the middle of the kernel.
+  std::vector<double> expected(24, 0.0);
+  for (const std::size_t i : {1, 10, 13, 22}) expected[i] = 1;
+  test::expect_close(session.value(passes), Array({4, 2, 3}, expected), 0, "dirac");
+  EXPECT_DOUBLE_EQ(gain_of(Nonlinearity::leaky_relu, 1), 1);
+}
+
+TEST(Modules, RMSNormIsItsFormula) {
+  Graph graph;
+  const Tensor x = graph.constant(Array({2, 3}, {1.0, -2.0, 3.0, 0.5, 0.25, -4.0}));
+  nn::RMSNorm norm(3, {.epsilon = 1e-3});
+  const Tensor y = norm(x), expected = x / sqrt(reduce_mean(square(x), 1, true) + 1e-3) * norm.parameters()[0];
+  Session session = session_of(graph);
+  session.set_value("weight", Array({3}, {2.0, 3.0, -1.0}));
+  const auto out = session.run({y, expected});
+  test::expect_close(out[0], out[1], 1e-15, "y");
+}
+
 // ---- running statistics
 
 TEST(Statistics, AreChangedByTheStepsWhoseLossUsedTheCall) {
@@ -241,8 +276,8 @@ TEST(Statistics, AreChangedByTheStepsWhoseLossUsedTheCall) {
   session.run({without}, {{x, data}});
   EXPECT_EQ(element_as_double(session.value("running_mean"), 0), 0);
   session.run({with}, {{x, data}});
-  EXPECT_EQ(element_as_double(session.value("running_mean"), 0), 1.5);       // (0 + 3) / 2
-  EXPECT_EQ(element_as_double(session.value("running_var"), 0), 4.5);        // (1 + 8) / 2, divided by count - 1
+  EXPECT_EQ(element_as_double(session.value("running_mean"), 0), 1.5);  // (0 + 3) / 2
+  EXPECT_EQ(element_as_double(session.value("running_var"), 0), 4.5);   // (1 + 8) / 2, divided by count - 1
   EXPECT_EQ(session.value("num_batches_tracked").item<std::int64_t>(), 1);
   // With a step that has them, updates() changes nothing more.
   session.run({with, norm.updates()}, {{x, data}});
@@ -328,7 +363,8 @@ TEST(Messages, OfModules) {
   const Tensor x = graph.placeholder("x", f32, {2, 3}), image = graph.placeholder("image", f32, {2, 3, 8, 8}),
                sequence = graph.placeholder("sequence", f32, {5, 2, 3}), tokens = graph.placeholder("tokens", i64, {2});
   EXPECT_EQ(MESSAGE_OF(nn::Linear(4, 2)(x)), "Linear: the input is f32[2, 3], but the layer has the weight [2, 4]: the last dim must be 4");
-  EXPECT_EQ(MESSAGE_OF(nn::Linear(4, 2)(tokens)), "Linear: the input is i64[2], but the layer has the weight [2, 4]: the last dim must be 4");
+  EXPECT_EQ(MESSAGE_OF(nn::Linear(4, 2)(tokens)),
+            "Linear: the input is i64[2], but the layer has the weight [2, 4]: the last dim must be 4");
   EXPECT_EQ(MESSAGE_OF(nn::Embedding(4, 2)(x)), "Embedding: takes integer indices, but was given f32[2, 3]");
   EXPECT_EQ(MESSAGE_OF(nn::Embedding(4, 2, {.padding_idx = 4})), "Embedding: padding_idx is 4 in a table of 4 rows");
   EXPECT_EQ(MESSAGE_OF(nn::Conv2d(4, 2, 3)(image)), "Conv2d: the input is f32[2, 3, 8, 8], but its dim 1 must be 4");

@@ -57,32 +57,32 @@ TEST_P(Optimizers, MatchPyTorch) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    , Optimizers,
-    testing::Values(plain<SGD>("SGD", SGDOptions{.lr = 0.1, .momentum = 0.9, .dampening = 0.1, .weight_decay = 0.01}),
-                    plain<SGD>("SGD_nesterov", SGDOptions{.lr = 0.1, .momentum = 0.9, .nesterov = true}),
-                    plain<Adam>("Adam", AdamOptions{.lr = 0.1, .weight_decay = 0.1}),
-                    plain<Adam>("Adam_amsgrad", AdamOptions{.lr = 0.1, .amsgrad = true}),
-                    plain<AdamW>("AdamW", AdamWOptions{.lr = 0.1, .weight_decay = 0.1}),
-                    plain<AdamW>("AdamW_amsgrad", AdamWOptions{.lr = 0.1, .amsgrad = true}),
-                    plain<Adagrad>("Adagrad", AdagradOptions{.lr = 0.1, .lr_decay = 0.1, .weight_decay = 0.1}),
-                    plain<RMSprop>("RMSprop", RMSpropOptions{.lr = 0.1, .momentum = 0.5, .centered = true}),
-                    plain<Adadelta>("Adadelta", AdadeltaOptions{.lr = 0.5, .weight_decay = 0.1}),
-                    plain<Adamax>("Adamax", AdamaxOptions{.lr = 0.1, .weight_decay = 0.1}),
-                    plain<NAdam>("NAdam", NAdamOptions{.lr = 0.1, .weight_decay = 0.1}),
-                    plain<RAdam>("RAdam", RAdamOptions{.lr = 0.1, .weight_decay = 0.1}),
-                    plain<Rprop>("Rprop", RpropOptions{.lr = 0.05}),
-                    plain<ASGD>("ASGD", ASGDOptions{.lr = 0.1, .lambda = 0.01, .t0 = 3, .weight_decay = 0.1}),
-                    plain<Lion>("Lion", LionOptions{.lr = 0.1, .weight_decay = 0.1}),
-                    plain<LAMB>("LAMB", LAMBOptions{.lr = 0.1, .weight_decay = 0.1}),
-                    plain<Adafactor>("Adafactor", AdafactorOptions{.lr = 0.1, .weight_decay = 0.1}),
-                    Case{"groups",
-                         [](const std::vector<Variable>& parameters) {
-                           auto adamw = std::make_unique<AdamW>(AdamWOptions{.lr = 0.1, .weight_decay = 0.1});
-                           adamw->add_group({.parameters = biases_and_norms(parameters), .lr = 0.02, .weight_decay = 0});
-                           return adamw;
-                         }}),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(, Optimizers,
+                         testing::Values(plain<SGD>("SGD", SGDOptions{.lr = 0.1, .momentum = 0.9, .dampening = 0.1, .weight_decay = 0.01}),
+                                         plain<SGD>("SGD_nesterov", SGDOptions{.lr = 0.1, .momentum = 0.9, .nesterov = true}),
+                                         plain<Adam>("Adam", AdamOptions{.lr = 0.1, .weight_decay = 0.1}),
+                                         plain<Adam>("Adam_amsgrad", AdamOptions{.lr = 0.1, .amsgrad = true}),
+                                         plain<AdamW>("AdamW", AdamWOptions{.lr = 0.1, .weight_decay = 0.1}),
+                                         plain<AdamW>("AdamW_amsgrad", AdamWOptions{.lr = 0.1, .amsgrad = true}),
+                                         plain<Adagrad>("Adagrad", AdagradOptions{.lr = 0.1, .lr_decay = 0.1, .weight_decay = 0.1}),
+                                         plain<RMSprop>("RMSprop", RMSpropOptions{.lr = 0.1, .momentum = 0.5, .centered = true}),
+                                         plain<Adadelta>("Adadelta", AdadeltaOptions{.lr = 0.5, .weight_decay = 0.1}),
+                                         plain<Adamax>("Adamax", AdamaxOptions{.lr = 0.1, .weight_decay = 0.1}),
+                                         plain<NAdam>("NAdam", NAdamOptions{.lr = 0.1, .weight_decay = 0.1}),
+                                         plain<RAdam>("RAdam", RAdamOptions{.lr = 0.1, .weight_decay = 0.1}),
+                                         plain<Rprop>("Rprop", RpropOptions{.lr = 0.05}),
+                                         plain<ASGD>("ASGD", ASGDOptions{.lr = 0.1, .lambda = 0.01, .t0 = 3, .weight_decay = 0.1}),
+                                         plain<Lion>("Lion", LionOptions{.lr = 0.1, .weight_decay = 0.1}),
+                                         plain<LAMB>("LAMB", LAMBOptions{.lr = 0.1, .weight_decay = 0.1}),
+                                         plain<Adafactor>("Adafactor", AdafactorOptions{.lr = 0.1, .weight_decay = 0.1}),
+                                         Case{"groups",
+                                              [](const std::vector<Variable>& parameters) {
+                                                auto adamw = std::make_unique<AdamW>(AdamWOptions{.lr = 0.1, .weight_decay = 0.1});
+                                                adamw->add_group(
+                                                    {.parameters = biases_and_norms(parameters), .lr = 0.02, .weight_decay = 0});
+                                                return adamw;
+                                              }}),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 TEST(Clipping, MatchesPyTorch) {
   const test::Arrays& data = test::reference("optimizers");

@@ -100,8 +100,7 @@ void compare(const Arrays& expected, const Model& model, const Comparison& optio
   const std::vector<Array> results = session.run(fetches, feeds);
   for (std::size_t i = 0; i < y.size(); ++i)
     expect_close(results[i], outputs.at(std::to_string(i)), options.tolerance, "output " + std::to_string(i));
-  for (std::size_t i = 0; i < grads.size(); ++i)
-    expect_close(results[y.size() + i], gradients_expected[i], options.tolerance, names[i]);
+  for (std::size_t i = 0; i < grads.size(); ++i) expect_close(results[y.size() + i], gradients_expected[i], options.tolerance, names[i]);
   const Arrays state = nn::state(session, *model.module);
   for (const auto& [name, value] : after) {
     ASSERT_TRUE(state.contains(name)) << name;

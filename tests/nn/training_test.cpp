@@ -73,8 +73,8 @@ TEST(LossScale, DynamicSkipsHalvesAndGrows) {
   };
   const double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
   // The gradient fed is that of the scaled loss.
-  const std::vector<Run> runs = {{8, -1, 8},    {16, -3, 16},  {16, -4, 16},  {inf, -4, 8}, {8, -5, 8},
-                                 {nan, -5, 4}, {4, -6, 4}, {4, -7, 8}, {-inf, -7, 4}};
+  const std::vector<Run> runs = {{8, -1, 8},   {16, -3, 16}, {16, -4, 16}, {inf, -4, 8}, {8, -5, 8},
+                                 {nan, -5, 4}, {4, -6, 4},   {4, -7, 8},   {-inf, -7, 4}};
   for (std::size_t i = 0; i < runs.size(); ++i) {
     session.run({step}, {{f.g, Array(runs[i].gradient)}});
     EXPECT_EQ(session.value(f.w).item<double>(), runs[i].w) << i;
@@ -168,7 +168,8 @@ TEST(Clipping, AdaptiveComparesEachUnitWithItsWeights) {
 TEST(Centralize, TakesTheMeanOfEachUnitAway) {
   Graph graph;
   const Variable w = graph.variable("w", zeros(f64, {2, 2, 2})), b = graph.variable("b", zeros(f64, {2}));
-  const GradientSet set{{{w, graph.constant(Array({2, 2, 2}, {1.0, 2.0, 3.0, 6.0, 1.0, 1.0, 1.0, 1.0}))}, {b, graph.constant(Array({2}, {1.0, 3.0}))}}};
+  const GradientSet set{
+      {{w, graph.constant(Array({2, 2, 2}, {1.0, 2.0, 3.0, 6.0, 1.0, 1.0, 1.0, 1.0}))}, {b, graph.constant(Array({2}, {1.0, 3.0}))}}};
   const GradientSet centred = centralize(set);
   Session session = session_of(graph);
   EXPECT_EQ(values(session.run(centred.pairs[0].gradient)), (std::vector<double>{-2, -1, 0, 3, 0, 0, 0, 0}));
@@ -186,9 +187,9 @@ TEST(GradientSet, TransformsComposeInTheOrderOfTheProgram) {
     session.run({step}, {{f.g, Array(gradient)}});
     return session.value(f.w).item<double>();
   };
-  EXPECT_EQ(run(2), 0);    // 1, the first of two
+  EXPECT_EQ(run(2), 0);  // 1, the first of two
   EXPECT_EQ(run(INFINITY), 0);
-  EXPECT_EQ(run(1), -1);   // the scale is 1 now: (1 + 1) / 2
+  EXPECT_EQ(run(1), -1);  // the scale is 1 now: (1 + 1) / 2
   EXPECT_EQ(run(9), -1);
   EXPECT_EQ(run(1), -2.5);  // (9 + 1) / 2, clipped
 }
@@ -200,10 +201,10 @@ TEST(Locations, OfWhatTrainsAreTheCallers) {
   LossScale scale(graph);
   GradientSet g = scale.unscale(compute_gradients(scale.scale(loss)));
   g = accumulate(clip_by_value(clip_by_norm(clip_by_global_norm(adaptive_clip(centralize(g)), 1), 1), 1), 2);
-  const Schedule rate = schedule::sequence(
-      {schedule::warm_up(2, schedule::one_cycle(1, 10)), schedule::chain({schedule::cosine_restarts(1, 3, 2), schedule::multi_step(1, {2})}),
-       schedule::cyclic(0, 1, 3), schedule::polynomial(1, 3)},
-      {10, 20, 30});
+  const Schedule rate = schedule::sequence({schedule::warm_up(2, schedule::one_cycle(1, 10)),
+                                            schedule::chain({schedule::cosine_restarts(1, 3, 2), schedule::multi_step(1, {2})}),
+                                            schedule::cyclic(0, 1, 3), schedule::polynomial(1, 3)},
+                                           {10, 20, 30});
   const Operation step = Adam({.lr = rate, .amsgrad = true}).apply_gradients(g);
   AdamW({.weight_decay = 0.1}).minimize(loss);
   Adadelta().minimize(loss);

@@ -1,4 +1,5 @@
-// Trains a small GPT on the characters of a text, and writes some of its own. The defaults are nanoGPT's for a CPU: 4 layers of width 128, windows of 64.
+// Trains a small GPT on the characters of a text, and writes some of its own. The defaults are nanoGPT's for a CPU: 4 layers of width 128,
+// windows of 64.
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -110,8 +111,8 @@ void train(const Options& o) {
       validation += evaluate({unseen.inputs, unseen.targets})[0].item<float>() / 20;
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    std::printf("step %lld/%lld  loss %.4f  validation loss %.4f  %.0f ms a step\n", static_cast<long long>(i + 1), static_cast<long long>(o.steps), now,
-                validation, 1000 * seconds / static_cast<double>(i + 1));
+    std::printf("step %lld/%lld  loss %.4f  validation loss %.4f  %.0f ms a step\n", static_cast<long long>(i + 1),
+                static_cast<long long>(o.steps), now, validation, 1000 * seconds / static_cast<double>(i + 1));
     std::fflush(stdout);
   }
 
@@ -142,7 +143,9 @@ int main(int argc, char** argv) {
   app.add_option("--dropout", o.dropout, "Dropout rate")->check(CLI::Range(0.0, 0.99))->capture_default_str();
   app.add_option("--steps", o.steps, "Steps of training")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--sample", o.sample, "Characters to write in the end")->check(CLI::NonNegativeNumber)->capture_default_str();
-  app.add_option("--threads", o.threads, "Threads; 0: as many as there are processors")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--threads", o.threads, "Threads; 0: as many as there are processors")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--seed", o.seed, "Seed of weights, windows and samples")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {

@@ -1,5 +1,6 @@
-// Trains an LSTM language model on the characters of a text. The text is read in order, as many parts side by side as the batch has rows; a window's last
-// states are variables that the next window starts from, so gradients reach back one window and memory reaches further (truncated backpropagation).
+// Trains an LSTM language model on the characters of a text. The text is read in order, as many parts side by side as the batch has rows; a
+// window's last states are variables that the next window starts from, so gradients reach back one window and memory reaches further
+// (truncated backpropagation).
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -61,7 +62,8 @@ void train(const Options& o) {
 
   Graph graph;
   LanguageModel model(o, data.vocabulary());
-  const Tensor inputs = graph.placeholder("inputs", i32, {o.batch, o.window}), targets = graph.placeholder("targets", i32, {o.batch, o.window});
+  const Tensor inputs = graph.placeholder("inputs", i32, {o.batch, o.window}),
+               targets = graph.placeholder("targets", i32, {o.batch, o.window});
   const Shape states{o.layers, o.batch, o.width};
   const Variable hidden = graph.variable("hidden", zeros(f32, states), {.trainable = false});
   const Variable cell = graph.variable("cell", zeros(f32, states), {.trainable = false});
@@ -92,9 +94,10 @@ void train(const Options& o) {
     sum += run_step({batch.inputs, batch.targets})[0].item<float>();
     ++counted;
     if ((i + 1) % report != 0 && i + 1 != steps) continue;
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), mean = sum / static_cast<double>(counted);
-    std::printf("step %lld/%lld  loss %.4f  perplexity %.2f  %.0f characters/s\n", static_cast<long long>(i + 1), static_cast<long long>(steps), mean,
-                std::exp(mean), static_cast<double>((i + 1) * o.batch * o.window) / seconds);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
+                 mean = sum / static_cast<double>(counted);
+    std::printf("step %lld/%lld  loss %.4f  perplexity %.2f  %.0f characters/s\n", static_cast<long long>(i + 1),
+                static_cast<long long>(steps), mean, std::exp(mean), static_cast<double>((i + 1) * o.batch * o.window) / seconds);
     std::fflush(stdout);
     sum = 0;
     counted = 0;
@@ -128,7 +131,9 @@ int main(int argc, char** argv) {
   app.add_option("--epochs", o.epochs, "Passes over the text")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--steps", o.steps, "Steps of training; 0: as many as the epochs have")->check(CLI::NonNegativeNumber);
   app.add_option("--sample", o.sample, "Characters to write in the end")->check(CLI::NonNegativeNumber)->capture_default_str();
-  app.add_option("--threads", o.threads, "Threads; 0: as many as there are processors")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--threads", o.threads, "Threads; 0: as many as there are processors")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--seed", o.seed, "Seed of weights, dropout and samples")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {

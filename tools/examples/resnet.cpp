@@ -1,4 +1,5 @@
-// Trains a small residual network on Fashion-MNIST: ResNet's blocks, batch normalisation with running statistics, one cycle of the learning rate.
+// Trains a small residual network on Fashion-MNIST: ResNet's blocks, batch normalisation with running statistics, one cycle of the learning
+// rate.
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -27,14 +28,17 @@ struct Examples {
 };
 
 Examples read_examples(const std::string& folder, const std::string& prefix, std::int64_t limit) {
-  const Array pixels = read_idx(folder + "/" + prefix + "-images-idx3-ubyte"), labels = read_idx(folder + "/" + prefix + "-labels-idx1-ubyte");
+  const Array pixels = read_idx(folder + "/" + prefix + "-images-idx3-ubyte"),
+              labels = read_idx(folder + "/" + prefix + "-labels-idx1-ubyte");
   if (pixels.shape().rank() != 3 || labels.shape().rank() != 1 || pixels.shape()[0] != labels.shape()[0])
-    throw std::runtime_error(folder + ": images " + to_string(pixels.shape()) + " and labels " + to_string(labels.shape()) + " do not belong together");
+    throw std::runtime_error(folder + ": images " + to_string(pixels.shape()) + " and labels " + to_string(labels.shape()) +
+                             " do not belong together");
   const std::int64_t n = limit > 0 ? std::min(limit, pixels.shape()[0]) : pixels.shape()[0];
   Examples examples{Array(f32, {n, 1, pixels.shape()[1], pixels.shape()[2]}), Array(i64, {n})};
   const auto to = examples.images.mutable_data<float>();
   for (std::size_t i = 0; i < to.size(); ++i) to[i] = (static_cast<float>(pixels.data<std::uint8_t>()[i]) / 255 - 0.2860F) / 0.3530F;
-  for (std::int64_t i = 0; i < n; ++i) examples.labels.mutable_data<std::int64_t>()[static_cast<std::size_t>(i)] = labels.data<std::uint8_t>()[static_cast<std::size_t>(i)];
+  for (std::int64_t i = 0; i < n; ++i)
+    examples.labels.mutable_data<std::int64_t>()[static_cast<std::size_t>(i)] = labels.data<std::uint8_t>()[static_cast<std::size_t>(i)];
   return examples;
 }
 
@@ -42,8 +46,8 @@ Examples read_examples(const std::string& folder, const std::string& prefix, std
 class Block : public nn::Module {
  public:
   Block(std::int64_t in, std::int64_t out, std::int64_t stride)
-      : body_(add("body", nn::Sequential(nn::Conv2d(in, out, 3, {.stride = stride, .padding = 1, .bias = false}), nn::BatchNorm2d(out), nn::ReLU(),
-                                         nn::Conv2d(out, out, 3, {.padding = 1, .bias = false}), nn::BatchNorm2d(out)))) {
+      : body_(add("body", nn::Sequential(nn::Conv2d(in, out, 3, {.stride = stride, .padding = 1, .bias = false}), nn::BatchNorm2d(out),
+                                         nn::ReLU(), nn::Conv2d(out, out, 3, {.padding = 1, .bias = false}), nn::BatchNorm2d(out)))) {
     if (stride != 1 || in != out)
       shortcut_ = add("shortcut", nn::Sequential(nn::Conv2d(in, out, 1, {.stride = stride, .bias = false}), nn::BatchNorm2d(out)));
   }
@@ -83,7 +87,10 @@ void train(const Options& o) {
   const Tensor correct = reduce_sum(convert(equal(argmax(model(images)), labels), i64));
 
   Batches batches({training.images, training.labels}, {.batch_size = o.batch, .seed = o.seed, .drop_last = true});
-  SGD sgd({.lr = schedule::one_cycle(o.lr, std::max<std::int64_t>(8, o.epochs * batches.count())), .momentum = 0.9, .weight_decay = 5e-4, .nesterov = true});
+  SGD sgd({.lr = schedule::one_cycle(o.lr, std::max<std::int64_t>(8, o.epochs * batches.count())),
+           .momentum = 0.9,
+           .weight_decay = 5e-4,
+           .nesterov = true});
   sgd.add_group({.parameters = biases_and_norms(model.parameters()), .weight_decay = 0});
   const Operation step = sgd.minimize(loss, model.parameters());
 
@@ -106,7 +113,8 @@ void train(const Options& o) {
     std::int64_t right = 0;
     Batches all({test.images, test.labels}, {.batch_size = 500, .shuffle = false});
     for (const std::vector<Array>& rows : all) right += count({rows[0], rows[1]})[0].item<std::int64_t>();
-    std::printf("epoch %d/%d  test accuracy %.2f %%\n", epoch + 1, o.epochs, 100.0 * static_cast<double>(right) / static_cast<double>(all.rows()));
+    std::printf("epoch %d/%d  test accuracy %.2f %%\n", epoch + 1, o.epochs,
+                100.0 * static_cast<double>(right) / static_cast<double>(all.rows()));
   }
   if (!o.save.empty()) session.save(o.save);
 }
@@ -116,14 +124,20 @@ void train(const Options& o) {
 int main(int argc, char** argv) {
   Options o;
   CLI::App app("Trains a small residual network on Fashion-MNIST.");
-  app.add_option("--data", o.data, "Folder with the four IDX files, plain or gzipped")->check(CLI::ExistingDirectory)->capture_default_str();
-  app.add_option("--width", o.width, "Channels of the first stage; each next has twice as many")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--data", o.data, "Folder with the four IDX files, plain or gzipped")
+      ->check(CLI::ExistingDirectory)
+      ->capture_default_str();
+  app.add_option("--width", o.width, "Channels of the first stage; each next has twice as many")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--blocks", o.blocks, "Residual blocks in each of the three stages")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--batch", o.batch, "Images a step")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--epochs", o.epochs, "Passes over the training images")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--limit", o.limit, "Use only the first N images; 0: all")->check(CLI::NonNegativeNumber);
   app.add_option("--lr", o.lr, "Highest learning rate")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--threads", o.threads, "Threads; 0: as many as there are processors")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--threads", o.threads, "Threads; 0: as many as there are processors")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--seed", o.seed, "Seed of weights and of the order of images")->capture_default_str();
   app.add_option("--save", o.save, "File for the trained variables");
   CLI11_PARSE(app, argc, argv);

@@ -53,4 +53,31 @@ Initializer kaiming_uniform(DType dtype, const Shape& shape, double gain = 1.414
 Initializer kaiming_normal(DType dtype, const Shape& shape, double gain = 1.4142135623730951, FanLayout layout = FanLayout::out_in,
                            std::source_location location = std::source_location::current());
 
+/// Which fan divides the variance of variance_scaling().
+enum class FanMode : std::uint8_t { in, out, average };
+enum class Distribution : std::uint8_t { uniform, normal, truncated_normal };
+struct VarianceScalingOptions {
+  double scale = 1;
+  FanMode mode = FanMode::in;
+  Distribution distribution = Distribution::truncated_normal;
+  FanLayout layout = FanLayout::out_in;
+};
+/// Variance scale / fan (tf.keras.initializers.VarianceScaling; LeCun's with the defaults). The truncated distribution is widened so that
+/// its variance is that.
+Initializer variance_scaling(DType dtype, const Shape& shape, VarianceScalingOptions options = {},
+                             std::source_location location = std::source_location::current());
+/// Ones on the diagonal of a matrix.
+Initializer identity(DType dtype, const Shape& shape, std::source_location location = std::source_location::current());
+/// For the weight of a convolution, [out, in / groups, kernel...] of rank 3 or more: as many input channels as possible pass unchanged.
+Initializer dirac(DType dtype, const Shape& shape, std::int64_t groups = 1,
+                  std::source_location location = std::source_location::current());
+/// Orthogonal rows (or columns, where there are more rows) of length `gain`, uniformly distributed: Saxe et al. 2013 (arXiv:1312.6120).
+/// Axes but the first count as one; rank 2 or more.
+Initializer orthogonal(DType dtype, const Shape& shape, double gain = 1, std::source_location location = std::source_location::current());
+
+/// The gain that keeps the variance through a nonlinearity, for the functions above (torch.nn.init.calculate_gain): 1 for linear maps and
+/// sigmoid, 5/3 for tanh, sqrt(2) for relu, sqrt(2 / (1 + slope^2)) for leaky_relu, 3/4 for selu.
+enum class Nonlinearity : std::uint8_t { linear, sigmoid, tanh, relu, leaky_relu, selu };
+double gain_of(Nonlinearity nonlinearity, double slope = 0.01);
+
 }  // namespace kiln

@@ -48,8 +48,8 @@ struct GradientSet {
   std::vector<Operation> updates = {};  ///< happen in every run, with a step or without: running statistics, accumulators, scales
 };
 
-/// The gradients of the scalar `loss` with respect to all trainable variables that it depends on, with the changes of running statistics that
-/// modules called in training noted (nn::Module::updates()) as far as the loss depends on those calls.
+/// The gradients of the scalar `loss` with respect to all trainable variables that it depends on, with the changes of running statistics
+/// that modules called in training noted (nn::Module::updates()) as far as the loss depends on those calls.
 GradientSet compute_gradients(const Tensor& loss, std::source_location location = std::source_location::current());
 /// The same of these parameters; Error(not_differentiable) when the loss does not depend on one of them.
 GradientSet compute_gradients(const Tensor& loss, std::span<const Variable> parameters,
@@ -60,7 +60,7 @@ GradientSet compute_gradients(const Tensor& loss, std::initializer_list<Variable
 /// Parameters with hyperparameters of their own.
 struct ParameterGroup {
   std::vector<Variable> parameters;
-  std::optional<Hyperparameter> lr = {};      ///< in place of the optimizer's
+  std::optional<Hyperparameter> lr = {};    ///< in place of the optimizer's
   std::optional<double> weight_decay = {};  ///< in place of the optimizer's
 };
 /// Those of rank 0 and 1: biases and the weights of norms, which are customarily not decayed.
@@ -82,8 +82,8 @@ class Optimizer {
   /// One step with gradients that the caller has computed (clipped, averaged...).
   Operation apply_gradients(const GradientSet& gradients, std::source_location location = std::source_location::current());
   Operation apply_gradients(std::span<const GradientPair> pairs, std::source_location location = std::source_location::current());
-  /// From the next step that is built on, these parameters have hyperparameters of their own. Error(invalid_argument) for a parameter that is
-  /// in a group already.
+  /// From the next step that is built on, these parameters have hyperparameters of their own. Error(invalid_argument) for a parameter that
+  /// is in a group already.
   void add_group(ParameterGroup group, std::source_location location = std::source_location::current());
 
  protected:
@@ -218,8 +218,8 @@ struct AdadeltaOptions {
   double eps = 1e-6;
   double weight_decay = 0;
 };
-/// Zeiler 2012 (arXiv:1212.5701): s = rho * s + (1 - rho) * g * g; d = sqrt(a + eps) / sqrt(s + eps) * g; a = rho * a + (1 - rho) * d * d; w -=
-/// lr * d.
+/// Zeiler 2012 (arXiv:1212.5701): s = rho * s + (1 - rho) * g * g; d = sqrt(a + eps) / sqrt(s + eps) * g; a = rho * a + (1 - rho) * d * d;
+/// w -= lr * d.
 class Adadelta : public Optimizer {
  public:
   explicit Adadelta(AdadeltaOptions options = {}, std::source_location location = std::source_location::current());
@@ -283,8 +283,8 @@ struct RpropOptions {
   double shrink = 0.5, grow = 1.2;
   double min_step = 1e-6, max_step = 50;
 };
-/// Riedmiller and Braun 1993: each weight has a step size, from `lr`, that grows while its gradient keeps its sign and shrinks when it changes;
-/// only the sign of the gradient counts. For whole-batch gradients.
+/// Riedmiller and Braun 1993: each weight has a step size, from `lr`, that grows while its gradient keeps its sign and shrinks when it
+/// changes; only the sign of the gradient counts. For whole-batch gradients.
 class Rprop : public Optimizer {
  public:
   explicit Rprop(RpropOptions options = {}, std::source_location location = std::source_location::current());
@@ -332,8 +332,8 @@ struct LAMBOptions {
   double eps = 1e-6;
   double weight_decay = 0;
 };
-/// You et al. 2019 (arXiv:1904.00962): Adam's step r, with bias correction and + weight_decay * w, times |w| / |r| for each parameter (1 where
-/// one of the norms is 0).
+/// You et al. 2019 (arXiv:1904.00962): Adam's step r, with bias correction and + weight_decay * w, times |w| / |r| for each parameter (1
+/// where one of the norms is 0).
 class LAMB : public Optimizer {
  public:
   explicit LAMB(LAMBOptions options = {}, std::source_location location = std::source_location::current());
@@ -346,13 +346,13 @@ class LAMB : public Optimizer {
 struct AdafactorOptions {
   Hyperparameter lr = 1e-2;
   double beta2_decay = -0.8;  ///< the second moment's decay is 1 - step^beta2_decay
-  double eps1 = 0;               ///< least root of the second moment; 0: the dtype's epsilon
-  double eps2 = 1e-3;            ///< least root mean square of a parameter that scales its step
-  double clip = 1;               ///< steps have at most this root mean square, before lr
+  double eps1 = 0;            ///< least root of the second moment; 0: the dtype's epsilon
+  double eps2 = 1e-3;         ///< least root mean square of a parameter that scales its step
+  double clip = 1;            ///< steps have at most this root mean square, before lr
   double weight_decay = 0;
 };
-/// Shazeer and Stern 2018 (arXiv:1804.04235): second moments of matrices are kept as row and column means, so that state is small. Formula of
-/// torch.optim.Adafactor: w -= max(eps2, rms(w)) * min(lr, 1 / sqrt(t)) * u / max(1, rms(u) / clip), u = g / sqrt(second moment).
+/// Shazeer and Stern 2018 (arXiv:1804.04235): second moments of matrices are kept as row and column means, so that state is small. Formula
+/// of torch.optim.Adafactor: w -= max(eps2, rms(w)) * min(lr, 1 / sqrt(t)) * u / max(1, rms(u) / clip), u = g / sqrt(second moment).
 class Adafactor : public Optimizer {
  public:
   explicit Adafactor(AdafactorOptions options = {}, std::source_location location = std::source_location::current());

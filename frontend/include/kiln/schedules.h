@@ -43,16 +43,16 @@ Schedule linear(double value, std::int64_t steps, double start_factor = 1.0 / 3,
 Schedule polynomial(double value, std::int64_t steps, double power = 1, std::source_location location = std::source_location::current());
 /// From value down to `end` in `steps` steps along half a cosine, and up again in the next (CosineAnnealingLR). steps >= 1.
 Schedule cosine(double value, std::int64_t steps, double end = 0, std::source_location location = std::source_location::current());
-/// Half cosines that start again from `value`: the first takes `steps` steps, each next `growth` times as many (CosineAnnealingWarmRestarts,
-/// arXiv:1608.03983). steps >= 1, growth >= 1.
+/// Half cosines that start again from `value`: the first takes `steps` steps, each next `growth` times as many
+/// (CosineAnnealingWarmRestarts, arXiv:1608.03983). steps >= 1, growth >= 1.
 Schedule cosine_restarts(double value, std::int64_t steps, std::int64_t growth = 1, double end = 0,
                          std::source_location location = std::source_location::current());
 
 struct OneCycleOptions {
-  double rising = 0.3;           ///< share of the steps that rise
-  double start_divisor = 25;     ///< the first value is peak / start_divisor
-  double end_divisor = 1e4;      ///< the last is the first / end_divisor
-  bool linear = false;           ///< along lines instead of half cosines
+  double rising = 0.3;        ///< share of the steps that rise
+  double start_divisor = 25;  ///< the first value is peak / start_divisor
+  double end_divisor = 1e4;   ///< the last is the first / end_divisor
+  bool linear = false;        ///< along lines instead of half cosines
 };
 /// Up to `peak` and down to almost nothing in `steps` steps (OneCycleLR, arXiv:1708.07120). steps >= 2.
 Schedule one_cycle(double peak, std::int64_t steps, OneCycleOptions options = {},

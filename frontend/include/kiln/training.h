@@ -24,8 +24,8 @@ GradientSet clip_by_global_norm(const GradientSet& gradients, double max_norm,
                                 std::source_location location = std::source_location::current());
 /// The Euclidean norm of all gradients together: a scalar of the first gradient's dtype.
 Tensor global_norm(const GradientSet& gradients, std::source_location location = std::source_location::current());
-/// Each unit's gradient limited to `clipping` times the norm of its weights (at least eps): Brock et al. 2021 (arXiv:2102.06171). A unit is a
-/// slice along axis 0 of a parameter of rank 2 or more, else the whole parameter.
+/// Each unit's gradient limited to `clipping` times the norm of its weights (at least eps): Brock et al. 2021 (arXiv:2102.06171). A unit is
+/// a slice along axis 0 of a parameter of rank 2 or more, else the whole parameter.
 GradientSet adaptive_clip(const GradientSet& gradients, double clipping = 0.01, double eps = 1e-3,
                           std::source_location location = std::source_location::current());
 /// Gradients of rank 2 or more without their mean over all axes but the first: Yong et al. 2020 (arXiv:2004.01461).
@@ -41,8 +41,8 @@ GradientSet accumulate(const GradientSet& gradients, std::int64_t count, std::so
 
 struct LossScaleOptions {
   double initial = 65536;
-  double growth = 2;                  ///< factor after `interval` good steps in a row
-  double backoff = 0.5;               ///< factor after a step that was not finite
+  double growth = 2;     ///< factor after `interval` good steps in a row
+  double backoff = 0.5;  ///< factor after a step that was not finite
   std::int64_t interval = 2000;
 };
 /// Keeps small f16 gradients from vanishing: the loss is multiplied by a scale, the gradients are divided by it (Micikevicius et al. 2017,
@@ -77,8 +77,8 @@ struct AverageOptions {
   double decay = 0.999;
   bool warm_up = false;  ///< the decay is at most (1 + updates) / (10 + updates), so that early averages forget the start
 };
-/// Exponential moving averages of parameters (Polyak averaging), to evaluate with. They start from the parameters' values at the first update
-/// and are kept in variables PARAMETER.average and average.updates.
+/// Exponential moving averages of parameters (Polyak averaging), to evaluate with. They start from the parameters' values at the first
+/// update and are kept in variables PARAMETER.average and average.updates.
 ///
 ///   ExponentialMovingAverage average(model.parameters(), {.decay = 0.999});
 ///   Operation step = adam.minimize(loss);

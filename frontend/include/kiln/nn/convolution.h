@@ -27,8 +27,8 @@ struct ConvTransposeOptions {
 class Convolution : public Module {
  protected:
   Convolution(const char* name, std::size_t rank, std::int64_t in, std::int64_t out, const PerAxis& kernel, const PerAxis& stride,
-              const PerAxis& padding, const PerAxis& output_padding, const PerAxis& dilation, std::int64_t groups, bool bias, bool transposed,
-              const Location& where);
+              const PerAxis& padding, const PerAxis& output_padding, const PerAxis& dilation, std::int64_t groups, bool bias,
+              bool transposed, const Location& where);
 
  private:
   Tensor forward(const Tensor& input) override;
@@ -40,8 +40,8 @@ class Convolution : public Module {
   bool bias_, transposed_;
 };
 
-/// Cross-correlation of [batch, in, spatial...] with a kernel, to [batch, out, ...]: one, two and three spatial axes. Parameters weight [out,
-/// in / groups, kernel...] and bias [out], uniform in +-1/sqrt(in / groups * kernel size).
+/// Cross-correlation of [batch, in, spatial...] with a kernel, to [batch, out, ...]: one, two and three spatial axes. Parameters weight
+/// [out, in / groups, kernel...] and bias [out], uniform in +-1/sqrt(in / groups * kernel size).
 ///   nn::Conv2d(3, 64, 7, {.stride = 2, .padding = 3, .bias = false})
 class Conv1d final : public Convolution {
  public:
@@ -59,8 +59,8 @@ class Conv3d final : public Convolution {
          std::source_location location = std::source_location::current());
 };
 
-/// The convolution whose gradient this would be: n places become (n - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1.
-/// Parameters weight [in, out / groups, kernel...] and bias [out], uniform in +-1/sqrt(out / groups * kernel size).
+/// The convolution whose gradient this would be: n places become (n - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding
+/// + 1. Parameters weight [in, out / groups, kernel...] and bias [out], uniform in +-1/sqrt(out / groups * kernel size).
 class ConvTranspose1d final : public Convolution {
  public:
   ConvTranspose1d(std::int64_t in, std::int64_t out, const PerAxis& kernel, ConvTransposeOptions options = {},

@@ -1,6 +1,6 @@
-// Losses as objects: how they reduce, and their other options, are chosen once. They are the functions of kiln/losses.h, which say what each
-// computes and which shapes and dtypes it takes. They reduce to the mean, as in PyTorch, unless a Reduction is given first; that in the options
-// does not count.
+// Losses as objects: how they reduce, and their other options, are chosen once. They are the functions of kiln/losses.h, which say what
+// each computes and which shapes and dtypes it takes. They reduce to the mean, as in PyTorch, unless a Reduction is given first; that in
+// the options does not count.
 //
 //   nn::CrossEntropyLoss criterion({.label_smoothing = 0.1});
 //   Tensor loss = criterion(model(x, {.training = true}), labels);
@@ -17,9 +17,7 @@ using kiln::Reduction;
 class MSELoss {
  public:
   explicit MSELoss(LossOptions options = {}) : MSELoss(Reduction::mean, std::move(options)) {}
-  explicit MSELoss(Reduction reduction, LossOptions options = {}) : options_(std::move(options)) {
-    options_.reduction = reduction;
-  }
+  explicit MSELoss(Reduction reduction, LossOptions options = {}) : options_(std::move(options)) { options_.reduction = reduction; }
   Tensor operator()(const Tensor& prediction, const Tensor& target, std::source_location location = std::source_location::current()) const;
 
  private:
@@ -29,9 +27,7 @@ class MSELoss {
 class L1Loss {
  public:
   explicit L1Loss(LossOptions options = {}) : L1Loss(Reduction::mean, std::move(options)) {}
-  explicit L1Loss(Reduction reduction, LossOptions options = {}) : options_(std::move(options)) {
-    options_.reduction = reduction;
-  }
+  explicit L1Loss(Reduction reduction, LossOptions options = {}) : options_(std::move(options)) { options_.reduction = reduction; }
   Tensor operator()(const Tensor& prediction, const Tensor& target, std::source_location location = std::source_location::current()) const;
 
  private:
@@ -82,7 +78,8 @@ class NLLLoss {
   explicit NLLLoss(Reduction reduction, ClassificationOptions options = {}) : options_(std::move(options)) {
     options_.reduction = reduction;
   }
-  Tensor operator()(const Tensor& log_probabilities, const Tensor& labels, std::source_location location = std::source_location::current()) const;
+  Tensor operator()(const Tensor& log_probabilities, const Tensor& labels,
+                    std::source_location location = std::source_location::current()) const;
 
  private:
   ClassificationOptions options_;
@@ -91,10 +88,9 @@ class NLLLoss {
 class BCELoss {
  public:
   explicit BCELoss(LossOptions options = {}) : BCELoss(Reduction::mean, std::move(options)) {}
-  explicit BCELoss(Reduction reduction, LossOptions options = {}) : options_(std::move(options)) {
-    options_.reduction = reduction;
-  }
-  Tensor operator()(const Tensor& probabilities, const Tensor& labels, std::source_location location = std::source_location::current()) const;
+  explicit BCELoss(Reduction reduction, LossOptions options = {}) : options_(std::move(options)) { options_.reduction = reduction; }
+  Tensor operator()(const Tensor& probabilities, const Tensor& labels,
+                    std::source_location location = std::source_location::current()) const;
 
  private:
   LossOptions options_;
@@ -115,10 +111,12 @@ class BCEWithLogitsLoss {
 class KLDivLoss {
  public:
   explicit KLDivLoss(bool log_target = false, LossOptions options = {}) : KLDivLoss(Reduction::mean, log_target, std::move(options)) {}
-  explicit KLDivLoss(Reduction reduction, bool log_target = false, LossOptions options = {}) : log_target_(log_target), options_(std::move(options)) {
+  explicit KLDivLoss(Reduction reduction, bool log_target = false, LossOptions options = {})
+      : log_target_(log_target), options_(std::move(options)) {
     options_.reduction = reduction;
   }
-  Tensor operator()(const Tensor& log_probabilities, const Tensor& target, std::source_location location = std::source_location::current()) const;
+  Tensor operator()(const Tensor& log_probabilities, const Tensor& target,
+                    std::source_location location = std::source_location::current()) const;
 
  private:
   bool log_target_;
@@ -143,7 +141,8 @@ class GaussianNLLLoss {
   explicit GaussianNLLLoss(Reduction reduction, GaussianOptions options = {}) : options_(std::move(options)) {
     options_.reduction = reduction;
   }
-  Tensor operator()(const Tensor& prediction, const Tensor& target, const Tensor& variance, std::source_location location = std::source_location::current()) const;
+  Tensor operator()(const Tensor& prediction, const Tensor& target, const Tensor& variance,
+                    std::source_location location = std::source_location::current()) const;
 
  private:
   GaussianOptions options_;
@@ -151,8 +150,10 @@ class GaussianNLLLoss {
 /// hinge_embedding_loss()
 class HingeEmbeddingLoss {
  public:
-  explicit HingeEmbeddingLoss(double margin = 1, LossOptions options = {}) : HingeEmbeddingLoss(Reduction::mean, margin, std::move(options)) {}
-  explicit HingeEmbeddingLoss(Reduction reduction, double margin = 1, LossOptions options = {}) : margin_(margin), options_(std::move(options)) {
+  explicit HingeEmbeddingLoss(double margin = 1, LossOptions options = {})
+      : HingeEmbeddingLoss(Reduction::mean, margin, std::move(options)) {}
+  explicit HingeEmbeddingLoss(Reduction reduction, double margin = 1, LossOptions options = {})
+      : margin_(margin), options_(std::move(options)) {
     options_.reduction = reduction;
   }
   Tensor operator()(const Tensor& x, const Tensor& labels, std::source_location location = std::source_location::current()) const;
@@ -164,11 +165,14 @@ class HingeEmbeddingLoss {
 /// cosine_embedding_loss()
 class CosineEmbeddingLoss {
  public:
-  explicit CosineEmbeddingLoss(double margin = 0, LossOptions options = {}) : CosineEmbeddingLoss(Reduction::mean, margin, std::move(options)) {}
-  explicit CosineEmbeddingLoss(Reduction reduction, double margin = 0, LossOptions options = {}) : margin_(margin), options_(std::move(options)) {
+  explicit CosineEmbeddingLoss(double margin = 0, LossOptions options = {})
+      : CosineEmbeddingLoss(Reduction::mean, margin, std::move(options)) {}
+  explicit CosineEmbeddingLoss(Reduction reduction, double margin = 0, LossOptions options = {})
+      : margin_(margin), options_(std::move(options)) {
     options_.reduction = reduction;
   }
-  Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& labels, std::source_location location = std::source_location::current()) const;
+  Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& labels,
+                    std::source_location location = std::source_location::current()) const;
 
  private:
   double margin_;
@@ -177,11 +181,14 @@ class CosineEmbeddingLoss {
 /// margin_ranking_loss()
 class MarginRankingLoss {
  public:
-  explicit MarginRankingLoss(double margin = 0, LossOptions options = {}) : MarginRankingLoss(Reduction::mean, margin, std::move(options)) {}
-  explicit MarginRankingLoss(Reduction reduction, double margin = 0, LossOptions options = {}) : margin_(margin), options_(std::move(options)) {
+  explicit MarginRankingLoss(double margin = 0, LossOptions options = {})
+      : MarginRankingLoss(Reduction::mean, margin, std::move(options)) {}
+  explicit MarginRankingLoss(Reduction reduction, double margin = 0, LossOptions options = {})
+      : margin_(margin), options_(std::move(options)) {
     options_.reduction = reduction;
   }
-  Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& labels, std::source_location location = std::source_location::current()) const;
+  Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& labels,
+                    std::source_location location = std::source_location::current()) const;
 
  private:
   double margin_;
@@ -194,7 +201,8 @@ class TripletMarginLoss {
   explicit TripletMarginLoss(Reduction reduction, TripletOptions options = {}) : options_(std::move(options)) {
     options_.reduction = reduction;
   }
-  Tensor operator()(const Tensor& anchor, const Tensor& positive, const Tensor& negative, std::source_location location = std::source_location::current()) const;
+  Tensor operator()(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
+                    std::source_location location = std::source_location::current()) const;
 
  private:
   TripletOptions options_;
@@ -203,10 +211,9 @@ class TripletMarginLoss {
 class CTCLoss {
  public:
   explicit CTCLoss(CtcOptions options = {}) : CTCLoss(Reduction::mean, std::move(options)) {}
-  explicit CTCLoss(Reduction reduction, CtcOptions options = {}) : options_(std::move(options)) {
-    options_.reduction = reduction;
-  }
-  Tensor operator()(const Tensor& log_probabilities, const Tensor& targets, const Tensor& input_lengths, const Tensor& target_lengths, std::source_location location = std::source_location::current()) const;
+  explicit CTCLoss(Reduction reduction, CtcOptions options = {}) : options_(std::move(options)) { options_.reduction = reduction; }
+  Tensor operator()(const Tensor& log_probabilities, const Tensor& targets, const Tensor& input_lengths, const Tensor& target_lengths,
+                    std::source_location location = std::source_location::current()) const;
 
  private:
   CtcOptions options_;

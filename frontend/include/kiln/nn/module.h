@@ -1,8 +1,8 @@
 // Module: a function from tensors to tensors that owns its parameters.
 //
 // Parameters are variables, made in the graph and with the dtype of the first input, when the module is first called or when build() is.
-// Their names are paths through the parts of the outermost module, as in PyTorch's state_dict: "encoder.layers.0.linear1.weight". So weights
-// that were exported from PyTorch load by name (nn::load_state), and a model built again in another graph finds its checkpoint.
+// Their names are paths through the parts of the outermost module, as in PyTorch's state_dict: "encoder.layers.0.linear1.weight". So
+// weights that were exported from PyTorch load by name (nn::load_state), and a model built again in another graph finds its checkpoint.
 //
 // A call says whether it trains: model(x, {.training = true}). Modules called inside a module's forward() follow its call, unless their own
 // call says otherwise; an outermost call that says nothing evaluates. In training, dropout draws, and batch normalisation uses the

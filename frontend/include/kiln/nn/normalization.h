@@ -27,9 +27,9 @@ class BatchNorm : public Module {
 };
 
 /// (x - mean) / sqrt(variance + epsilon) * weight + bias for each channel (arXiv:1502.03167). In training with the statistics of the batch,
-/// and running ones are noted for Module::updates(), the variance divided by count - 1; in evaluation with the running ones. Parameters weight,
-/// bias [channels]; buffers running_mean, running_var [channels] and num_batches_tracked.
-/// [batch, channels] or [batch, channels, length].
+/// and running ones are noted for Module::updates(), the variance divided by count - 1; in evaluation with the running ones. Parameters
+/// weight, bias [channels]; buffers running_mean, running_var [channels] and num_batches_tracked. [batch, channels] or [batch, channels,
+/// length].
 class BatchNorm1d final : public BatchNorm {
  public:
   explicit BatchNorm1d(std::int64_t channels, BatchNormOptions options = {}) : BatchNorm("BatchNorm1d", 2, 3, channels, options) {}
@@ -83,7 +83,8 @@ struct GroupNormOptions {
   double epsilon = 1e-5;
   bool affine = true;
 };
-/// Statistics of each sample over the spatial axes and over `groups` equal parts of the channels (arXiv:1803.08494). [batch, channels, ...].
+/// Statistics of each sample over the spatial axes and over `groups` equal parts of the channels (arXiv:1803.08494). [batch, channels,
+/// ...].
 class GroupNorm final : public Module {
  public:
   GroupNorm(std::int64_t groups, std::int64_t channels, GroupNormOptions options = {},
@@ -114,7 +115,8 @@ class InstanceNorm : public Module {
   std::int64_t channels_;
   InstanceNormOptions options_;
 };
-/// Statistics of each sample and channel over the spatial axes (arXiv:1607.08022): [batch, channels, spatial...] with one, two, three of them.
+/// Statistics of each sample and channel over the spatial axes (arXiv:1607.08022): [batch, channels, spatial...] with one, two, three of
+/// them.
 class InstanceNorm1d final : public InstanceNorm {
  public:
   explicit InstanceNorm1d(std::int64_t channels, InstanceNormOptions options = {}) : InstanceNorm("InstanceNorm1d", 3, channels, options) {}

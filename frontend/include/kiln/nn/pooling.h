@@ -103,8 +103,8 @@ class LPPool2d final : public Module {
   LPPoolOptions options_;
 };
 
-/// Windows chosen so that `output` of them cover each spatial axis: adaptive_avg_pool(), adaptive_max_pool(). With output 1 the spatial extents
-/// may be symbolic.
+/// Windows chosen so that `output` of them cover each spatial axis: adaptive_avg_pool(), adaptive_max_pool(). With output 1 the spatial
+/// extents may be symbolic.
 class AdaptiveAvgPool1d final : public Module {
  public:
   explicit AdaptiveAvgPool1d(PerAxis output) : output_(std::move(output)) {}

@@ -1,7 +1,7 @@
 // Recurrent layers and cells, with PyTorch's names, order of gates and biases.
 //
-// The products of the inputs with their weights are one matrix product over all time steps, before the loop; in the loop (a scan) stands the
-// product with the state alone.
+// The products of the inputs with their weights are one matrix product over all time steps, before the loop; in the loop (a scan) stands
+// the product with the state alone.
 #pragma once
 
 #include "kiln/nn/module.h"
@@ -22,8 +22,8 @@ struct RecurrentOptions {
 struct RecurrentInput {
   Tensor hidden = {};   ///< first states [layers * directions, batch, hidden (or projection)]; zeros by default
   Tensor cell = {};     ///< LSTM: [layers * directions, batch, hidden]; zeros by default
-  Tensor lengths = {};  ///< integers [batch]: how many steps of each sequence count. Outputs beyond are 0, last states are those of the last
-                        ///< step that counts, and the backward direction starts there
+  Tensor lengths = {};  ///< integers [batch]: how many steps of each sequence count. Outputs beyond are 0, last states are those of the
+                        ///< last step that counts, and the backward direction starts there
 };
 struct RecurrentOutput {
   Tensor output;  ///< [time, batch, directions * width] (or batch first) of the last layer, forward direction first
@@ -50,16 +50,17 @@ class Recurrent : public Module {
   RecurrentOptions options_;
 };
 
-/// h' = tanh(W_ih x + b_ih + W_hh h + b_hh) (Elman). Parameters, for layer k and with "_reverse" for the backward direction: weight_ih_lk [hidden,
-/// in], weight_hh_lk [hidden, hidden], bias_ih_lk, bias_hh_lk [hidden]; all uniform in +-1/sqrt(hidden). As a function of one tensor (in a
-/// Sequential), it returns the outputs.
+/// h' = tanh(W_ih x + b_ih + W_hh h + b_hh) (Elman). Parameters, for layer k and with "_reverse" for the backward direction: weight_ih_lk
+/// [hidden, in], weight_hh_lk [hidden, hidden], bias_ih_lk, bias_hh_lk [hidden]; all uniform in +-1/sqrt(hidden). As a function of one
+/// tensor (in a Sequential), it returns the outputs.
 class RNN final : public Recurrent {
  public:
   RNN(std::int64_t in, std::int64_t hidden, RecurrentOptions options = {}, std::source_location location = std::source_location::current())
       : Recurrent(Kind::rnn, in, hidden, options, location) {}
 };
-/// i, f, o = sigmoid, g = tanh of W_ih x + b_ih + W_hh h + b_hh; c' = f c + i g; h' = o tanh(c') (Hochreiter and Schmidhuber 1997). Parameters
-/// as RNN's, with 4 * hidden rows: i, f, g, o; with a projection, weight_hr_lk [projection, hidden] too, and h' = weight_hr (o tanh(c')).
+/// i, f, o = sigmoid, g = tanh of W_ih x + b_ih + W_hh h + b_hh; c' = f c + i g; h' = o tanh(c') (Hochreiter and Schmidhuber 1997).
+/// Parameters as RNN's, with 4 * hidden rows: i, f, g, o; with a projection, weight_hr_lk [projection, hidden] too, and h' = weight_hr (o
+/// tanh(c')).
 ///   auto [output, hidden, cell] = nn::LSTM(64, 128, {.layers = 2, .bidirectional = true})(x, {.lengths = lengths}, {.training = true});
 class LSTM final : public Recurrent {
  public:
@@ -79,8 +80,8 @@ struct CellOptions {
   bool relu = false;  ///< RNNCell: relu instead of tanh
 };
 
-/// One step of an RNN: [batch, in], [batch, hidden] -> [batch, hidden]. Parameters weight_ih, weight_hh, bias_ih, bias_hh. A state that is not
-/// given is zero.
+/// One step of an RNN: [batch, in], [batch, hidden] -> [batch, hidden]. Parameters weight_ih, weight_hh, bias_ih, bias_hh. A state that is
+/// not given is zero.
 class RNNCell final : public Module {
  public:
   RNNCell(std::int64_t in, std::int64_t hidden, CellOptions options = {}) : in_(in), hidden_(hidden), options_(options) {}
@@ -88,8 +89,9 @@ class RNNCell final : public Module {
                     std::source_location location = std::source_location::current());
 
  private:
-  Tensor forward(const Tensor& input) override;
+  Tensor forward(const Tensor& input) override { return run(input, {}); }
   void make_parameters(Graph& graph, DType dtype) override;
+  Tensor run(const Tensor& input, const Tensor& hidden);
   std::int64_t in_, hidden_;
   CellOptions options_;
 };
@@ -118,8 +120,9 @@ class GRUCell final : public Module {
                     std::source_location location = std::source_location::current());
 
  private:
-  Tensor forward(const Tensor& input) override;
+  Tensor forward(const Tensor& input) override { return run(input, {}); }
   void make_parameters(Graph& graph, DType dtype) override;
+  Tensor run(const Tensor& input, const Tensor& hidden);
   std::int64_t in_, hidden_;
   CellOptions options_;
 };

@@ -29,7 +29,6 @@ Summary summary(Module& module, const Dims& input, DType dtype = f32, Mode mode 
                 std::source_location location = std::source_location::current());
 /// The same for modules of other arguments: `call` makes placeholders in the graph that it is given and calls the module.
 ///   nn::summary(attention, [&](Graph& g) { attention(g.placeholder("q", f32, {n, 8, 64}), ...); });
-Summary summary(Module& module, const std::function<void(Graph&)>& call,
-                std::source_location location = std::source_location::current());
+Summary summary(Module& module, const std::function<void(Graph&)>& call, std::source_location location = std::source_location::current());
 
 }  // namespace kiln::nn

@@ -10,8 +10,8 @@ namespace kiln::nn {
 
 /// Who sees whom. All that is given counts together.
 struct AttentionInput {
-  /// Bool, broadcast to [batch, heads, queries, keys]: true where a query sees a key (PyTorch's attn_mask negated). Or floating: added to the
-  /// scores.
+  /// Bool, broadcast to [batch, heads, queries, keys]: true where a query sees a key (PyTorch's attn_mask negated). Or floating: added to
+  /// the scores.
   Tensor mask = {};
   Tensor key_mask = {};  ///< bool [batch, keys]: false for padding (PyTorch's key_padding_mask negated)
   bool causal = false;   ///< a query sees keys up to its own position
@@ -19,13 +19,13 @@ struct AttentionInput {
 
 struct MultiheadAttentionOptions {
   bool bias = true;
-  double dropout = 0;  ///< in training, on the attention weights
-  bool batch_first = false;  ///< tensors are [batch, time, width] instead of [time, batch, width]
+  double dropout = 0;                           ///< in training, on the attention weights
+  bool batch_first = false;                     ///< tensors are [batch, time, width] instead of [time, batch, width]
   std::int64_t key_width = 0, value_width = 0;  ///< of keys and values, where it is not `width`
 };
-/// `heads` attentions side by side over projections of query, key and value (arXiv:1706.03762). Parameters in_proj_weight [3 * width, width]
-/// (or q_proj_weight, k_proj_weight, v_proj_weight where widths differ) and in_proj_bias [3 * width]; part out_proj. As a function of one
-/// tensor it is self-attention.
+/// `heads` attentions side by side over projections of query, key and value (arXiv:1706.03762). Parameters in_proj_weight [3 * width,
+/// width] (or q_proj_weight, k_proj_weight, v_proj_weight where widths differ) and in_proj_bias [3 * width]; part out_proj. As a function
+/// of one tensor it is self-attention.
 ///   Tensor y = attention(x, x, x, {.causal = true});
 class MultiheadAttention final : public Module {
  public:
@@ -50,7 +50,7 @@ struct TransformerOptions {
   std::int64_t feedforward = 2048;  ///< width between the two linear layers
   double dropout = 0.1;
   TransformerActivation activation = TransformerActivation::relu;
-  double epsilon = 1e-5;    ///< of the layer norms
+  double epsilon = 1e-5;     ///< of the layer norms
   bool batch_first = false;  ///< tensors are [batch, time, width] instead of [time, batch, width]
   bool norm_first = false;   ///< normalise before attention and feedforward instead of after their residuals
 };
