@@ -104,7 +104,8 @@ TEST(Infer, WindowsAndRunningFolds) {
             "argument: window_argument: there is no direction \"most\": there are maximum, minimum");
   EXPECT_EQ(inferred(Op::cumulative, {f32_type({n})}, {{"combiner", std::string("and")}, {"dimension", std::int64_t{0}}}),
             "argument: cumulative: there is no combiner \"and\": there are add, multiply, maximum, minimum");
-  EXPECT_EQ(inferred(Op::arg_reduce, {f32_type({n, 3})}, {{"direction", std::string("maximum")}, {"dimension", std::int64_t{1}}}), "i64[n]");
+  EXPECT_EQ(inferred(Op::arg_reduce, {f32_type({n, 3})}, {{"direction", std::string("maximum")}, {"dimension", std::int64_t{1}}}),
+            "i64[n]");
   EXPECT_EQ(inferred(Op::linear_recurrence, {f32_type({2, 3}), f32_type({2, 4})}, {{"dimension", std::int64_t{0}}}),
             "shape: linear_recurrence: shapes differ: f32[2, 3] has 3 at dim 1, f32[2, 4] has 4");
 }
@@ -146,8 +147,11 @@ TEST(Infer, StridedSlicesOfPaddingGiveTheOriginalExtent) {
 
 TEST(Infer, Gather) {
   const Type indices{.dtype = DType::i64, .dims = {7}};
-  const Attributes rows{{"offset_dims", list({1})}, {"collapsed_slice_dims", list({0})}, {"start_index_map", list({0})},
-                        {"index_vector_dim", std::int64_t{1}}, {"slice_sizes", Dims{1, n}}};
+  const Attributes rows{{"offset_dims", list({1})},
+                        {"collapsed_slice_dims", list({0})},
+                        {"start_index_map", list({0})},
+                        {"index_vector_dim", std::int64_t{1}},
+                        {"slice_sizes", Dims{1, n}}};
   EXPECT_EQ(inferred(Op::gather, {f32_type({5, n}), indices}, rows), "f32[7, n]");
   EXPECT_EQ(inferred(Op::gather, {f32_type({5, n}), f32_type({7})}, rows),
             "dtype: gather: indices must be integers, but are f32[7] | convert them: convert(indices, i64)");
@@ -155,16 +159,20 @@ TEST(Infer, Gather) {
             "shape: gather: index vectors of i64[7, 2] have 2 components, but start_index_map names 1 dims");
   EXPECT_EQ(inferred(Op::gather, {f32_type({5, n}), indices}, rows.with("slice_sizes", Dims{2, n})),
             "argument: gather: slice_sizes is [2, n], but dim 0 is collapsed or a batch dim: windows have extent 1 there");
-  EXPECT_EQ(inferred(Op::gather, {f32_type({5, n}), indices}, rows.without("collapsed_slice_dims")),
-            "argument: gather: the operand f32[5, n] has 2 dims, but offset_dims, collapsed_slice_dims and operand_batching_dims account for 1");
+  EXPECT_EQ(
+      inferred(Op::gather, {f32_type({5, n}), indices}, rows.without("collapsed_slice_dims")),
+      "argument: gather: the operand f32[5, n] has 2 dims, but offset_dims, collapsed_slice_dims and operand_batching_dims account for 1");
   EXPECT_EQ(inferred(Op::gather, {f32_type({5, n}), indices}, rows.with("index_vector_dim", std::int64_t{2})),
             "argument: gather: index_vector_dim is 2, but indices i64[7] have the dims 0 to 0 (or 1: indices of one component)");
 }
 
 TEST(Infer, Scatter) {
   const Type indices{.dtype = DType::i64, .dims = {7}};
-  const Attributes rows{{"combiner", std::string("add")}, {"update_window_dims", list({1})}, {"inserted_window_dims", list({0})},
-                        {"scatter_dims_to_operand_dims", list({0})}, {"index_vector_dim", std::int64_t{1}}};
+  const Attributes rows{{"combiner", std::string("add")},
+                        {"update_window_dims", list({1})},
+                        {"inserted_window_dims", list({0})},
+                        {"scatter_dims_to_operand_dims", list({0})},
+                        {"index_vector_dim", std::int64_t{1}}};
   EXPECT_EQ(inferred(Op::scatter, {f32_type({5, 3}), indices, f32_type({7, 3})}, rows), "f32[5, 3]");
   EXPECT_EQ(inferred(Op::scatter, {f32_type({5, 3}), indices, f32_type({6, 3})}, rows),
             "shape: scatter: dim 0 of the updates f32[6, 3] and dim 0 of the indices i64[7] run together, but differ");
@@ -173,7 +181,8 @@ TEST(Infer, Scatter) {
   const auto boolean = [](Dims dims) { return Type{.dtype = DType::boolean, .dims = std::move(dims)}; };
   EXPECT_EQ(inferred(Op::scatter, {boolean({5, 3}), indices, boolean({7, 3})}, rows),
             "dtype: scatter: \"add\" takes numbers, but the operand is bool[5, 3] | convert it to a number dtype");
-  EXPECT_EQ(inferred(Op::scatter, {boolean({5, 3}), indices, boolean({7, 3})}, rows.with("combiner", std::string("replace"))), "bool[5, 3]");
+  EXPECT_EQ(inferred(Op::scatter, {boolean({5, 3}), indices, boolean({7, 3})}, rows.with("combiner", std::string("replace"))),
+            "bool[5, 3]");
 }
 
 TEST(Infer, DynamicSlices) {
