@@ -9,11 +9,15 @@ namespace kiln::ir {
 const std::string* produced_symbol(const Node& node) { return node.op == Op::shrink ? &node.attributes.text("symbol") : nullptr; }
 
 ProducedSymbols::ProducedSymbols(const Module& module) {
-  for (GraphId g = 0; g < module.graphs.size(); ++g) {
-    const Graph& graph = module.graph(g);
-    for (NodeId n = 0; n < graph.node_count(); ++n)
-      if (const std::string* symbol = produced_symbol(graph.node(n))) definitions_[*symbol].push_back({g, n});
-  }
+  for (GraphId g = 0; g < module.graphs.size(); ++g) add(module, g);
+}
+
+ProducedSymbols::ProducedSymbols(const Module& module, GraphId graph) { add(module, graph); }
+
+void ProducedSymbols::add(const Module& module, GraphId g) {
+  const Graph& graph = module.graph(g);
+  for (NodeId n = 0; n < graph.node_count(); ++n)
+    if (const std::string* symbol = produced_symbol(graph.node(n))) definitions_[*symbol].push_back({g, n});
 }
 
 const std::vector<ProducedSymbols::Definition>& ProducedSymbols::definitions(std::string_view symbol) const {

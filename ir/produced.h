@@ -31,6 +31,8 @@ class ProducedSymbols {
     NodeId node = none;
   };
   explicit ProducedSymbols(const Module& module);
+  /// Those of one graph alone.
+  ProducedSymbols(const Module& module, GraphId graph);
   bool empty() const { return definitions_.empty(); }
   bool contains(std::string_view symbol) const { return definitions_.contains(symbol); }
   const std::map<std::string, std::vector<Definition>, std::less<>>& all() const { return definitions_; }
@@ -42,6 +44,8 @@ class ProducedSymbols {
   std::vector<std::string> mentioned(const Type& type) const;
 
  private:
+  void add(const Module& module, GraphId graph);
+
   std::map<std::string, std::vector<Definition>, std::less<>> definitions_;
 };
 

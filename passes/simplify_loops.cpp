@@ -12,6 +12,7 @@
 #include <map>
 
 #include "ir/op.h"
+#include "ir/produced.h"
 #include "passes/lowering.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
@@ -178,8 +179,10 @@ class LoopRewriter {
     moved_.resize(body_.node_count());
     read_inside_.resize(body_.value_count());
     bool any = false;
+    const ProducedSymbols produced(module_, loop_.attributes.graph("body"));  // each iteration has its own values of them
     for (NodeId n = 0; n < body_.node_count(); ++n) {
       const Node& node = body_.node(n);
+      if (!produced.mentioned(body_, node).empty()) continue;
       if (node.op == Op::parameter || info(node.op).effect || !info(node.op).evaluate || touches_tape(body_, node)) continue;
       if (!std::ranges::all_of(node.operands, [&](ValueId v) { return same[v]; })) continue;
       for (std::uint32_t i = 0; i < node.result_count; ++i) same[node.first_result + i] = true;
