@@ -100,18 +100,21 @@ class MainPlanner {
     }
   }
 
-  /// Does the kernel read the variable other than at the element of `value` that it is about to write?
+  /// Does the kernel read the variable other than at the element of `value` that it is about to write? An update may start as the variable;
+  /// starting as anything else it would read what was put into the variable's memory for it, which only a shadow is there for.
   bool reads_elsewhere(NodeId kernel, std::uint32_t variable, ValueId value) const {
     const Node& node = graph_.node(kernel);
+    const ir::Kernel& loops = kernel_(node.attributes.graph("body"));
+    const auto updated = updated_parameter(loops);
+    const auto reads = [&](std::size_t operand) {
+      const auto found = variable_of_.find(root_of(graph_, node.operands[operand]));
+      return found != variable_of_.end() && found->second == variable;
+    };
+    if (updated && !reads(*updated)) return true;
     for (std::size_t k = 0; k < node.operands.size(); ++k) {
-      const auto found = variable_of_.find(root_of(graph_, node.operands[k]));
-      if (found == variable_of_.end() || found->second != variable) continue;
-      const ir::Kernel& loops = kernel_(node.attributes.graph("body"));
+      if (!reads(k) || updated == k) continue;
       const auto parameter = static_cast<ir::BufferId>(k);
-      if (const auto updated = updated_parameter(loops)) {
-        if (*updated != parameter) return true;  // what the result starts as is put into the variable first
-        continue;
-      }
+      if (updated) return true;
       const auto result = static_cast<ir::BufferId>(node.operands.size() + graph_.result_index(value));
       if (!may_overwrite(loops, parameter, result)) return true;
     }

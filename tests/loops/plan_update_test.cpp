@@ -180,6 +180,17 @@ graph @main(%x: f32[3, 8], %ids: i64[3]) {{
         {random_array({3, 8}, 3), Array::from<std::int64_t>({2, 0, 2})}, {{"table", random_array({3, 8}, 2)}});
 }
 
+TEST(PlanUpdate, AnUpdateOfAFeedBecomesAVariableThatIsNotRead) {
+  const ir::Program program = check(R"(
+variable @w : f32[4]
+graph @main(%x: f32[4], %u: f32[1], %i: i64[]) {
+  %next = dynamic_update_slice %x, %u, %i : f32[4]
+  %0 = assign %next {name = "w"} : f32[4]
+})",
+                                    {random_array({4}, 1), random_array({1}, 2), Array(std::int64_t{1})}, {{"w", random_array({4}, 3)}});
+  EXPECT_FALSE(program.variables.at(0).read);
+}
+
 TEST(PlanUpdate, FeedsConstantsAndFetchedValuesAreCopied) {
   const ir::Program program = check(R"(
 graph @main(%x: f32[4], %u: f32[1], %i: i64[]) -> (%a, %b, %c, %d) {
