@@ -174,4 +174,45 @@ TEST(Checkpoints, ChangeNoValue) {
   }
 }
 
+/// Five steps of training a network of six equal layers, written out or looped, whatever is kept or computed again: the same bits, but for
+/// loops with checkpoints, which sum the gradients of the weights chunk by chunk.
+TEST(Checkpoints, TrainAlike) {
+  enum class Layers : std::uint8_t { written_out, checkpointed, looped, looped_with_checkpoints };
+  const auto train = [](Layers layers) {
+    constexpr std::int64_t depth = 6;
+    Graph graph;
+    const Tensor x = graph.placeholder("x", f64, {Dim("batch"), 16});
+    const Variable w = graph.variable("w", test::random_array(f64, {16, 16}, -0.4, 0.4));
+    const Variable v = graph.variable("v", test::random_array(f64, {16}, 0.5, 1.5));
+    TensorFunction layer = [&](const std::vector<Tensor>& in) { return std::vector<Tensor>{kiln::tanh(matmul(in[0], w)) * v}; };
+    if (layers == Layers::checkpointed) layer = checkpoint(layer);
+    Tensor h = x;
+    if (layers == Layers::written_out || layers == Layers::checkpointed) {
+      for (std::int64_t i = 0; i < depth; ++i) h = layer({h})[0];
+    } else {
+      ScanOptions options;
+      options.length = depth;
+      options.checkpoint_every = layers == Layers::looped ? 0 : 4;
+      h = scan([&](auto& c, auto&) { return ScanResult{layer(c), {}}; }, {x}, {}, options).carried[0];
+    }
+    const Tensor loss = reduce_sum(square(h));
+    const std::vector<Tensor> g = gradients(loss, {w, v});
+    const Operation step = group({assign_sub(w, 0.01 * g[0]), assign_sub(v, 0.01 * g[1])});
+    Session session(graph, test::options());
+    session.initialize();
+    const Array input = test::random_array(f64, {8, 16}, -1, 1, 7);
+    std::vector<Array> results;
+    for (int i = 0; i < 5; ++i) results.push_back(session.run({loss, step}, {{x, input}})[0]);
+    results.push_back(session.value(w));
+    results.push_back(session.value(v));
+    return results;
+  };
+  const std::vector<Array> expected = train(Layers::written_out);
+  for (const Layers layers : {Layers::checkpointed, Layers::looped, Layers::looped_with_checkpoints}) {
+    const std::vector<Array> results = train(layers);
+    for (std::size_t i = 0; i < results.size(); ++i)
+      test::expect_near(results[i], expected[i], layers == Layers::looped_with_checkpoints ? 1e-13 : 0, "result " + std::to_string(i));
+  }
+}
+
 }  // namespace
