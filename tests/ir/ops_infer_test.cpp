@@ -285,5 +285,18 @@ TEST(Infer, Tapes) {
   EXPECT_EQ(inferred(Op::negate, {tape}), "argument: negate: operand 0 must be a tensor, but is tape<f32[n]>");
 }
 
+TEST(Infer, OrderAndProducedExtents) {
+  const Dim n = Dim::symbol("n");
+  const Type count{DType::i64, Type::Kind::tensor, {}};
+  const auto symbol = [](const char* name) { return Attributes{{"symbol", std::string(name)}}; };
+  EXPECT_EQ(inferred(Op::argsort, {f32_type({3, n}), f32_type({3, n})}, {{"dimension", std::int64_t{1}}}), "i64[3, n]");
+  EXPECT_EQ(inferred(Op::shrink, {f32_type({n, 3}), count}, symbol("k")), "f32[k, 3]");
+  EXPECT_NE(inferred(Op::argsort, {f32_type({})}, {{"dimension", std::int64_t{0}}}).find("argsort: "), std::string::npos);
+  EXPECT_NE(inferred(Op::argsort, {f32_type({3}), f32_type({4})}, {{"dimension", std::int64_t{0}}}).find("shape: argsort: "), std::string::npos);
+  EXPECT_EQ(inferred(Op::shrink, {f32_type({}), count}, symbol("k")), "shape: shrink: f32[] has no dim to shrink");
+  EXPECT_EQ(inferred(Op::shrink, {f32_type({n}), f32_type({})}, symbol("k")), "shape: shrink: the count must be i64[], but is f32[]");
+  EXPECT_NE(inferred(Op::shrink, {f32_type({3, n}), count}, symbol("n")).find("the symbol n stands in f32[3, n] already"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace kiln::test
