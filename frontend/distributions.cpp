@@ -41,7 +41,7 @@ Tensor inverse_erf(const Tensor& x) {
 /// A draw without tensor operands.
 struct Draw {
   Draw(Graph& graph, const char* name, DType dtype, const Dims& dims, const Location& location)
-      : of(graph, name, location), dtype(dtype), compute(dtype == f64 ? f64 : f32), dims(dims) {
+      : of(graph, name, location), scope(of.state(), name), dtype(dtype), compute(dtype == f64 ? f64 : f32), dims(dims) {
     of.state().use_symbols(to_ir(dims), of.emitter().location());
   }
   void require_floating() const {
@@ -51,13 +51,15 @@ struct Draw {
   }
   Tensor open_unit() { return draw_open_unit(of, compute, dims); }
   Composite of;
+  DrawScope scope;
   DType dtype, compute;
   const Dims& dims;
 };
 
 /// Parameters as tensors of one shape, without gradients.
 struct Parameters {
-  Parameters(std::initializer_list<const Operand*> operands, const char* name, bool wide = false) : of(operands, name) {
+  Parameters(std::initializer_list<const Operand*> operands, const char* name, bool wide = false)
+      : of(operands, name), scope(of.state(), name) {
     for (const Operand* operand : operands) values.push_back(of.tensor(*operand));
     of.require_floating(values[0]);
     Tensor common = values[0];
@@ -69,6 +71,7 @@ struct Parameters {
     for (Tensor& value : values) value = convert(value, compute);
   }
   Composite of;
+  DrawScope scope;
   std::vector<Tensor> values;
   DType dtype, compute;
   Dims dims;
@@ -162,6 +165,7 @@ Tensor random_cauchy(Graph& graph, DType dtype, const Dims& dims, std::source_lo
 
 Tensor random_uniform_like(const Operand& operand) {
   Composite of({&operand}, "random_uniform_like");
+  DrawScope scope(of.state(), "random_uniform_like");
   const Tensor x = of.tensor(operand);
   of.require_floating(x);
   return draw_unit(of, x.dtype(), x.dims());
@@ -169,6 +173,7 @@ Tensor random_uniform_like(const Operand& operand) {
 
 Tensor random_normal_like(const Operand& operand) {
   Composite of({&operand}, "random_normal_like");
+  DrawScope scope(of.state(), "random_normal_like");
   const Tensor x = of.tensor(operand);
   of.require_floating(x);
   return convert(draw_normal(of, x.dtype(), x.dims()), x.dtype());
@@ -242,6 +247,7 @@ Tensor random_integers(Graph& graph, DType dtype, const Dims& dims, std::int64_t
 
 Tensor random_bernoulli(const Operand& probabilities) {
   Composite of({&probabilities}, "random_bernoulli");
+  DrawScope scope(of.state(), "random_bernoulli");
   const Tensor p = of.tensor(probabilities);
   of.require_floating(p);
   const DType compute = p.dtype() == f64 ? f64 : f32;
@@ -298,13 +304,14 @@ Tensor random_poisson(const Operand& rate) {
 namespace {
 
 struct Logits {
-  Logits(const Operand& operand, const char* name) : of({&operand}, name), logits(of.tensor(operand)) {
+  Logits(const Operand& operand, const char* name) : of({&operand}, name), scope(of.state(), name), logits(of.tensor(operand)) {
     of.require_floating(logits);
     of.require_rank(logits, 1, "a vector of logits", "the last axis runs over the classes");
     compute = logits.dtype() == f64 ? f64 : f32;
     logits = stop_gradient(convert(logits, compute));
   }
   Composite of;
+  DrawScope scope;
   Tensor logits;
   DType compute;
 };
@@ -355,12 +362,14 @@ Tensor permutation(Composite& of, const Dim& n) {
 
 Tensor random_permutation(Graph& graph, const Dim& n, std::source_location location) {
   Composite of(graph, "random_permutation", location);
+  DrawScope scope(of.state(), "random_permutation");
   of.state().use_symbols({DimValue::unwrap(n)}, of.emitter().location());
   return permutation(of, n);
 }
 
 Tensor shuffle(const Operand& operand, std::int64_t axis) {
   Composite of({&operand}, "shuffle");
+  DrawScope scope(of.state(), "shuffle");
   const Tensor x = of.tensor(operand);
   const std::int64_t along = of.axis(axis, x);
   if (x.dim(along) == Dim(0)) return x;

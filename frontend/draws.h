@@ -5,6 +5,24 @@
 
 namespace kiln::detail {
 
+/// While one lives, draws have a scope of their own, named after the function that draws and numbered among its calls: what a function
+/// needs inside (streams, loops) shifts no draw of another function.
+class DrawScope {
+ public:
+  DrawScope(GraphState& state, const std::string& function)
+      : state_(state), depth_(state.open.size() - 1), before_(state.innermost().scope) {
+    const std::string scope = before_ + "/" + function;
+    state.innermost().scope = scope + "#" + std::to_string(state.draws[scope]++);
+  }
+  ~DrawScope() { state_.open[depth_].scope = before_; }
+  DrawScope(const DrawScope&) = delete;
+
+ private:
+  GraphState& state_;
+  std::size_t depth_;  ///< the region's place: the list of open regions moves when a body opens
+  std::string before_;
+};
+
 /// Uniform 32-bit words.
 Tensor draw_bits(GraphState& state, const char* op, const ir::Dims& dims, const Location& location);
 /// Uniform in [0, 1): as many random bits as the dtype's fraction has. Two streams for f64.

@@ -189,7 +189,9 @@ OpenRegion::OpenRegion(GraphState& state, const std::string& name, const char* k
   region.kind = kind;
   region.where = where;
   region.may_capture = may_capture;
-  region.scope = state.innermost().scope;
+  // Bodies have scopes of their own: draws in one shift none outside of it.
+  const std::string scope = state.innermost().scope + "/" + name;
+  region.scope = scope + "#" + std::to_string(state.draws[scope]++);
   state.regions.emplace(region.graph, std::pair(kind, where));
   state.open.push_back(std::move(region));
 }

@@ -67,7 +67,7 @@ struct GraphState : std::enable_shared_from_this<GraphState> {
   std::unordered_map<std::string, Produced> produced;  ///< symbols that a run gives their values: the shrink of each
   std::vector<std::vector<ir::NodeId>> operations;       ///< nodes of the main graph that each Operation runs
   std::unordered_set<std::uint32_t> streams;             ///< taken random streams
-  std::unordered_map<std::string, std::uint32_t> draws;  ///< random operations so far in each scope
+  std::unordered_map<std::string, std::uint32_t> draws;  ///< random operations so far in each scope, and bodies so far of each name
 
   std::vector<StateUpdate> updates;                            ///< in order of the calls
   std::map<std::vector<std::size_t>, ir::NodeId> update_nodes;  ///< indices in `updates`, of one variable -> the assign of all of them

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "composites.h"
+#include "kiln/inspect.h"
 
 using namespace kiln;
 
@@ -90,6 +91,34 @@ TEST(Normalization, GumbelSamplesAreOneHotWithASoftGradient) {
   double moved = 0;
   for (std::int64_t i = 0; i < 200; ++i) moved += std::abs(element_as_double(out[2], i));
   EXPECT_GT(moved, 1);
+}
+
+TEST(Normalization, IsOneKernel) {
+  const std::vector<std::pair<const char*, std::function<Tensor(Graph&, const Tensor&)>>> functions = {
+      {"softmax", [](Graph&, const Tensor& x) { return softmax(x); }},
+      {"log_softmax", [](Graph&, const Tensor& x) { return log_softmax(x); }},
+      {"logsumexp", [](Graph&, const Tensor& x) { return logsumexp(x, -1); }},
+      {"masked_softmax", [](Graph& g, const Tensor& x) { return masked_softmax(x, less(g.range(i64, 100), 60)); }},
+      {"layer_norm",
+       [](Graph& g, const Tensor& x) {
+         return layer_norm(x, -1, {.weight = g.placeholder("w", f32, {100}), .bias = g.placeholder("b", f32, {100})});
+       }},
+      {"rms_norm", [](Graph& g, const Tensor& x) { return rms_norm(x, -1, {.weight = g.placeholder("w", f32, {100})}); }},
+      {"lp_normalize", [](Graph&, const Tensor& x) { return lp_normalize(x); }},
+      {"cross_entropy",
+       [](Graph& g, const Tensor& x) {
+         return softmax_cross_entropy(x, g.placeholder("labels", i64, {Dim("rows")}), {.ignore_index = 3, .label_smoothing = 0.1});
+       }},
+  };
+  for (const auto& [name, build] : functions) {
+    Graph graph;
+    const Tensor y = build(graph, graph.placeholder("x", f32, {Dim("rows"), 100}));
+    const std::vector<Tensor> feeds = graph.placeholders();
+    const std::string text = program_text(graph, {y}, std::vector<Key>(feeds.begin(), feeds.end()), {.after_pass = "fuse"});
+    std::size_t kernels = 0;
+    for (std::size_t at = 0; (at = text.find(" = kernel ", at)) != std::string::npos; ++at) ++kernels;
+    EXPECT_EQ(kernels, 1u) << name << "\n" << text;
+  }
 }
 
 }  // namespace

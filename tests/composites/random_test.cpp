@@ -291,6 +291,9 @@ TEST(Random, OtherOperationsShiftNoDraw) {
     if (more) softmax(x * 2 + 1);
     const Tensor first = random_gumbel(graph, f32, {100});
     if (more) layer_norm(x), graph.variable("w", random_normal(f32, {8, 8}));
+    if (more)
+      while_loop([](auto& v) { return less(v[0], 1); }, [&](auto& v) { return std::vector<Tensor>{v[0] + graph.random_uniform(f32, {})}; },
+                 {graph.constant(Array(0.0f))});
     const Tensor second = random_gamma(graph.full(f32, {100}, 2));
     if (more) graph.random_uniform(f32, {5});
     Session session(graph, test::options());

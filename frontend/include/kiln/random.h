@@ -2,8 +2,8 @@
 //
 // All draw anew in every run and in every iteration of a loop; the bits are a function of the session's seed, the run's number, the loops'
 // iterations and the draw's stream, and are the same on every engine, target and number of threads. A draw's stream comes from its scope (a
-// variable's name in its initializer, else the graph) and its place among the draws of that scope: what draws nothing never shifts a draw,
-// and neither does a draw that is made later.
+// variable's initializer, a body of a loop or branch, else the graph; within it, the functions below one by one) and its place among the
+// draws of that scope: what draws nothing never shifts a draw, and neither does a draw in another scope, or one that is made later.
 //
 // Draws of a standard distribution take a graph, a dtype and dims; location and scale are arithmetic: mean + stddev * g.random_normal(f32,
 // {n}), which is also how gradients reach them. Draws with parameters of their own take them as tensors and have their shape.
