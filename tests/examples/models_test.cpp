@@ -20,8 +20,8 @@ std::string output_of(const char* program, const std::vector<std::string>& argum
 }
 
 TEST(Gpt, Learns) {
-  const std::string output = output_of(KILN_GPT, {text, "--layers", "2", "--heads", "2", "--width", "32", "--window", "16", "--batch", "8",
-                                                  "--lr", "0.01", "--steps", "200", "--sample", "20", "--threads", "1"});
+  const std::string output = output_of(KILN_GPT, {text, "--layers", "1", "--heads", "2", "--width", "32", "--window", "16", "--batch", "16",
+                                                  "--lr", "0.003", "--steps", "300", "--sample", "20", "--threads", "1"});
   const std::vector<double> losses = numbers_after(output, "  loss ");
   ASSERT_GE(losses.size(), 3U) << output;
   // The logarithm of some 80 different characters, then below that of the commonest ones.

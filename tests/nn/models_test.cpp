@@ -124,7 +124,7 @@ class Models : public testing::TestWithParam<Precision> {};
 TEST_P(Models, GptBlock) { test::compare(test::under(test::reference("gpt"), "gpt"), test::unary(Block(32, 4)), GetParam().comparison); }
 
 TEST_P(Models, ResNet18) {
-  test::compare(test::under(test::reference("resnet"), "resnet"), test::unary(ResNet18(4, 10)), GetParam().comparison);
+  test::compare(test::under(test::reference("resnet"), "resnet"), test::unary(ResNet18(6, 10)), GetParam().comparison);
 }
 
 TEST_P(Models, BidirectionalLstm) { test::compare(test::under(test::reference("lstm"), "lstm"), lstm(), GetParam().comparison); }

@@ -291,7 +291,8 @@ def models():
     record(store, "gpt", Block(32, 4), [randn(2, 16, 32)], random_state=False)
     save("gpt", store)
     store = {}
-    record(store, "resnet", ResNet18(4, 10), [randn(4, 3, 64, 64)], random_state=False)
+    # As small as rounding to f32 allows: with fewer examples or channels PyTorch's own gradients in f32 are off by up to 1e-5.
+    record(store, "resnet", ResNet18(6, 10), [randn(8, 3, 48, 48)], random_state=False)
     save("resnet", store)
     store = {}
     record(store, "lstm", nn.LSTM(12, 16, 2, bidirectional=True), [randn(9, 4, 12), torch.tensor([9, 4, 1, 6]), randn(4, 4, 16), randn(4, 4, 16)],
