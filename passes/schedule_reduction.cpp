@@ -208,7 +208,7 @@ class Rows {
     roots.insert(roots.end(), full_roots.begin(), full_roots.end());
     int best = -1;
     for (const Axis& axis : axes_) {
-      if (lowering_.gathers_along(roots, axis)) continue;
+      if (axis.extent.is_constant(1) || lowering_.gathers_along(roots, axis)) continue;
       int score = 0;
       auto count = [&](const Dim& offset) {
         const auto stride = stride_of(offset, axis);

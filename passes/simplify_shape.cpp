@@ -21,6 +21,7 @@ bool is_empty(const Type& type) {
 /// All tensors without elements are equal, so none needs computing.
 ValueId empty_result(Match& m) {
   if (!is_empty(m.type) || m.type.kind != Type::Kind::tensor || info(m.node.op).effect || !regions_of(m.node).empty()) return none;
+  if (m.node.op == Op::shrink) return none;  // it gives a symbol its value
   const bool simplest = m.node.op == Op::constant || (m.node.op == Op::broadcast_in_dim && m.operand_if(0, Op::constant));
   if (simplest) return none;
   return m.builder.zeros(m.type);
