@@ -62,8 +62,9 @@ constexpr std::size_t max_cluster_nodes = 192;
 constexpr std::size_t max_cluster_inputs = 48;
 /// A free value is recomputed by each kernel that uses it; larger expressions are worth a buffer.
 constexpr int max_free_nodes = 12;
-/// Operands of a weight's gradient that may live until the end of the step so that the update is the gradient's epilogue.
-constexpr std::int64_t max_kept_bytes = 1 << 20;
+/// What a parameter's gradient reads may live until the end of the step so that the update is the gradient's epilogue: that saves a trip of
+/// the gradient through memory, and costs this much in each of a network's hundreds of parameters.
+constexpr std::int64_t max_kept_bytes = 64 << 10;
 /// A fold that reads each element more often leaves arithmetic on it to a kernel of its own.
 constexpr std::int64_t max_fold_reads = 4;
 
@@ -369,6 +370,7 @@ class Former {
       return viewed_members(number, i) ? "it repeats elements of the kernel's own result" : nullptr;
     }
     // reduction and row
+    if (only_assigned_[i] && keeps_much_alive(c)) return "variables change last, and the operands would have to live until then";
     if (squeezed(dims) == squeezed(c.reduced)) return reads_full(number, i) ? "it mixes rows and reduced values" : nullptr;
     if (!(dims == c.domain)) return "other rows than the kernel's";
     if (!inner(c)) return c.kind == Kind::reduction && !depends_on_reduced(c, i) ? nullptr : "the reduced dims are not the innermost ones";
@@ -379,20 +381,27 @@ class Former {
     return nullptr;
   }
 
-  /// A kernel that changes a variable runs at the end of the step, so what it reads lives until then. For a contraction over many rows that
-  /// is far more than its result, which the update can as well read from memory.
+  /// A kernel that changes a variable runs at the end of the step, so what it reads lives until then. For a sum over many rows that is far
+  /// more than its result, which the update can as well read from memory.
   bool keeps_much_alive(const Cluster& c) const {
-    const NodeId head = c.nodes.front();
     const auto bytes_of = [&](ValueId v) {
       return static_cast<std::int64_t>(size_of(graph_.type(v).dtype)) * typical(ir::product(graph_.type(v).dims));
     };
-    std::int64_t bytes = 0;
-    for (ValueId v : graph_.node(head).operands) {
-      const ValueId source = source_of(graph_, roles_, v).value;
-      const Op op = graph_.definition(source).op;
-      if (op != Op::parameter && op != Op::variable && op != Op::constant) bytes += bytes_of(source);
+    const std::uint32_t number = cluster_of_[c.nodes.front()];
+    std::set<ValueId> read;
+    std::int64_t result = 0;
+    for (NodeId i : c.nodes) {
+      for (ValueId v : graph_.node(i).operands) {
+        const ValueId source = source_of(graph_, roles_, v).value;
+        const Op op = graph_.definition(source).op;
+        if (op != Op::parameter && op != Op::variable && op != Op::constant && cluster_of_[graph_.defining_node(source)] != number)
+          read.insert(source);
+      }
+      if (roles_[i] == Role::reduce || roles_[i] == Role::contraction) result = std::max(result, bytes_of(graph_.node(i).first_result));
     }
-    return bytes > std::max(bytes_of(graph_.node(head).first_result), max_kept_bytes);
+    std::int64_t bytes = 0;
+    for (ValueId v : read) bytes += bytes_of(v);
+    return bytes > std::max(result, max_kept_bytes);
   }
 
   static bool inner(const Cluster& c) {

@@ -5,9 +5,8 @@
 
 namespace kiln::passes {
 
-/// Gives every arena buffer an offset, and the program its arena_bytes. Two buffers share a slot only when their live ranges do not meet
-/// and the slot's size is at least the buffer's for all values of the symbols. Offsets are prefix sums of the slots' sizes, multiples
-/// of 64.
+/// Gives every arena buffer an offset, a multiple of 64, and the program its arena_bytes. Buffers that are alive at the same time do not
+/// overlap, for any values of the symbols.
 void plan_memory(ir::Program& program);
 
 }  // namespace kiln::passes
