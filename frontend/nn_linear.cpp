@@ -61,6 +61,7 @@ void Bilinear::make_parameters(Graph& graph, DType dtype) {
 
 Tensor Bilinear::operator()(const Tensor& a, const Tensor& b, Mode mode, std::source_location location) {
   return call(mode, location, [&] {
+    kiln::detail::LocationScope scope(detail::call_location());
     detail::require_input("Bilinear", a, -1, in1_, "in1");
     detail::require_input("Bilinear", b, -1, in2_, "in2");
     return at_call([&] {

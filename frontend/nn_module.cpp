@@ -137,7 +137,10 @@ Module::Module() : state_(std::make_shared<ModuleState>()) {}
 
 Tensor Module::operator()(const Tensor& input, Mode mode, std::source_location location) {
   const Call open(*this, mode, location);
-  kiln::detail::type_of(input);
+  {
+    LocationScope scope(innermost_location);
+    kiln::detail::type_of(input);
+  }
   Tensor result = forward(input);
   open.returns(result);
   return result;

@@ -113,6 +113,7 @@ RecurrentOutput Recurrent::operator()(const Tensor& input, const RecurrentInput&
 Tensor Recurrent::forward(const Tensor& input) { return run(input, {}).output; }
 
 RecurrentOutput Recurrent::run(const Tensor& input, const RecurrentInput& given) {
+  kiln::detail::LocationScope scope(detail::call_location());
   const char* name = name_of(kind_);
   if (input.rank() != 3)
     detail::fail(ErrorCode::shape_mismatch, fmt::format("{}: the input is {}, but must have rank 3", name, to_string(input)),

@@ -48,6 +48,7 @@ Tensor MultiheadAttention::operator()(const Tensor& query, const Tensor& key, co
 Tensor MultiheadAttention::forward(const Tensor& input) { return run(input, input, input, {}); }
 
 Tensor MultiheadAttention::run(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionInput& given) {
+  kiln::detail::LocationScope scope(detail::call_location());
   for (const Tensor* x : {&query, &key, &value})
     if (x->rank() != 3)
       detail::fail(ErrorCode::shape_mismatch, fmt::format("MultiheadAttention: an input is {}, but must have rank 3", to_string(*x)),

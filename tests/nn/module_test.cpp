@@ -382,6 +382,9 @@ TEST(Messages, OfModules) {
   EXPECT_EQ(MESSAGE_OF(nn::GRU(3, 4)(sequence, {.cell = x})), "GRU: was given a cell state");
   EXPECT_EQ(MESSAGE_OF(nn::GRU(3, 4)(sequence, {.lengths = x})), "GRU: the lengths are f32[2, 3], but the batch is 2");
   EXPECT_EQ(MESSAGE_OF(nn::RNN(3, 4, {.projection = 2})), "RNN: the projection is 2");
+  EXPECT_EQ(MESSAGE_OF(nn::LSTM(3, 4)(Tensor())), "a default-constructed Tensor was used");
+  EXPECT_EQ(MESSAGE_OF(nn::Linear(3, 4)(Tensor())), "a default-constructed Tensor was used");
+  EXPECT_EQ(MESSAGE_OF(nn::Bilinear(3, 4, 2)(Tensor(), x)), "a default-constructed Tensor was used");
   EXPECT_EQ(MESSAGE_OF(nn::MultiheadAttention(6, 4)), "MultiheadAttention: 4 heads of a width of 6");
   EXPECT_EQ(MESSAGE_OF(nn::Upsample(0)(image)), "Upsample: the factor is 0");
   EXPECT_EQ(MESSAGE_OF(static_cast<nn::Module&&>(nn::Bilinear(2, 2, 2))(x)), "Bilinear: it is not a function of one tensor");

@@ -130,7 +130,7 @@ class SinusoidalPositions final : public Module {
   Dropout dropout_;
 };
 
-/// x + a trained vector for each position: x [batch, time, width] with time <= length; the time is checked in the run where it is symbolic.
+/// x + a trained vector for each position: x [batch, time, width] with time <= length, which a symbolic time says by its max.
 /// Parameter weight [length, width], from the normal distribution with deviation 0.02.
 class LearnedPositions final : public Module {
  public:
