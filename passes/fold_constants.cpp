@@ -2,7 +2,8 @@
 // op.
 //
 // A broadcast of a scalar and an iota are smaller as they are; they stay, but count as known for what is computed from them. Large literals
-// are not computed with: the program would carry the result, and the reference is slow.
+// are not computed with: the program would carry the result, and the reference is slow. Nor is what compiled code computes to other last
+// bits than the reference (functions, sums of floats): a value must not depend on whether its operands are known early.
 #include "ir/op.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
@@ -22,6 +23,7 @@ bool all_constant(const Dims& dims) {
 /// Nothing in the node depends on the run: no symbols, no random stream.
 bool is_fixed(const Graph& graph, const Node& node) {
   if (node.op == Op::rng_bits || !info(node.op).evaluate || info(node.op).effect || node.recompute) return false;
+  if (info(node.op).tolerance > 0 && node.result_count > 0 && is_floating(graph.type(node.first_result).dtype)) return false;
   for (const auto& [name, value] : node.attributes.items())
     if (const Dims* dims = std::get_if<Dims>(&value); dims && !all_constant(*dims)) return false;
   for (std::uint32_t i = 0; i < node.result_count; ++i) {

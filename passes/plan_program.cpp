@@ -186,7 +186,11 @@ class Planner {
       const ir::ProgramPort& port = program_.outputs[o];
       const std::uint32_t out = buffer(port.name, port.dtype, port.dims, Storage::output, static_cast<std::uint32_t>(o));
       const ValueId root = root_of(main, main.results[o]);
-      if (writes_results(main.definition(root).op) && place_[root] == unset)
+      // An update may start as a copy of its operand, which is whole before a shrink has said how much of it is the result.
+      const Node& maker = main.definition(root);
+      const bool cut = !(ir::product(main.type(root).dims) == ir::product(port.dims));
+      const bool starts_whole = cut && maker.op == Op::kernel && updated_parameter(lowered(maker.attributes.graph("body")));
+      if (writes_results(maker.op) && place_[root] == unset && !starts_whole)
         place_[root] = out;
       else
         output_copies_.push_back({out, root});
