@@ -1,6 +1,8 @@
 // Runs the wrong programs and compares the messages. KILN_BLESS=1 rewrites the texts.
 #include "errors.h"
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -93,14 +95,35 @@ TEST(Errors, OfComposites) {
   for (const auto& program : test::wrong_composites()) check(program, true);
 }
 
+/// The current folder is one of its own, so that the programs may write files whose names are in their messages.
+class CurrentScratchFolder {
+ public:
+  CurrentScratchFolder() : before_(std::filesystem::current_path()) {
+    std::string pattern = (std::filesystem::temp_directory_path() / "kiln-test-XXXXXX").string();
+    scratch_ = ::mkdtemp(pattern.data());
+    std::filesystem::current_path(scratch_);
+  }
+  ~CurrentScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::current_path(before_, ignored);
+    std::filesystem::remove_all(scratch_, ignored);
+  }
+
+ private:
+  std::filesystem::path before_, scratch_;
+};
+
 TEST(Errors, OfFeedsRunsAndFiles) {
+  const CurrentScratchFolder folder;
   for (const auto& program : test::wrong_feeds()) check(program, false);
 }
 
 TEST(Errors, HaveDistinctNames) {
   std::set<std::string> names;
   std::size_t count = 0;
-  for (const auto& list : {test::wrong_shapes(), test::wrong_elementwise(), test::wrong_graphs(), test::wrong_loops(), test::wrong_feeds(), test::wrong_folds(), test::wrong_composites(), test::wrong_indexing(), test::wrong_spatial(), test::wrong_orders()})
+  for (const auto& list :
+       {test::wrong_shapes(), test::wrong_elementwise(), test::wrong_graphs(), test::wrong_loops(), test::wrong_feeds(),
+        test::wrong_folds(), test::wrong_composites(), test::wrong_indexing(), test::wrong_spatial(), test::wrong_orders()})
     for (const auto& program : list) names.insert(program.name), ++count;
   EXPECT_EQ(names.size(), count);
   EXPECT_GE(count, 40u);
