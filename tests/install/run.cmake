@@ -17,7 +17,7 @@ set(ENV{XDG_CACHE_HOME} ${WORK}/cache)
 # Only public headers are installed.
 file(GLOB_RECURSE headers RELATIVE ${WORK}/prefix/include ${WORK}/prefix/include/*)
 foreach(header IN LISTS headers)
-  if(NOT header MATCHES "^kiln/(detail/)?[a-z_]+\\.h$")
+  if(NOT header MATCHES "^kiln/((detail|nn)/)?[a-z_]+\\.h$")
     message(FATAL_ERROR "installed as a header: ${header}")
   endif()
 endforeach()
