@@ -27,6 +27,7 @@
 
 #include <fmt/format.h>
 
+#include "ir/extent_checks.h"
 #include "ir/loop_text.h"
 #include "ir/op.h"
 #include "ir/produced.h"
@@ -61,6 +62,7 @@ class Planner {
     program_.name = module_.main_graph().name;
     const MainPlan plan = plan_order(module_, [&](GraphId body) -> const ir::Kernel& { return lowered(body); });
     declare_ports();
+    require_extents();
     declare_variables(plan);
     choose_main_places();
     emit_main(plan);
@@ -125,6 +127,14 @@ class Planner {
     require_known(known);
   }
 
+  void require_extents() {
+    for (ir::ExtentRequirement& requirement : ir::extent_requirements(module_)) {
+      const auto check = static_cast<std::uint32_t>(program_.checks.size());
+      program_.checks.push_back({ErrorCode::shape_mismatch, std::move(requirement.message), location(requirement.location), ""});
+      program_.extent_checks.push_back({requirement.left, requirement.right, check});
+    }
+  }
+
   /// Every symbol must be the extent of something that is fed, or be produced.
   void require_known(const std::set<std::string>& known) const {
     for (GraphId g = 0; g < module_.graphs.size(); ++g) {
@@ -186,11 +196,11 @@ class Planner {
       const ir::ProgramPort& port = program_.outputs[o];
       const std::uint32_t out = buffer(port.name, port.dtype, port.dims, Storage::output, static_cast<std::uint32_t>(o));
       const ValueId root = root_of(main, main.results[o]);
-      // An update may start as a copy of its operand, which is whole before a shrink has said how much of it is the result.
+      // An update or a loop may start as a copy of an operand, which is whole before a shrink has said how much of it is the result.
       const Node& maker = main.definition(root);
       const bool cut = !(ir::product(main.type(root).dims) == ir::product(port.dims));
-      const bool starts_whole = cut && maker.op == Op::kernel && updated_parameter(lowered(maker.attributes.graph("body")));
-      if (writes_results(maker.op) && place_[root] == unset && !starts_whole)
+      const bool starts_whole = maker.op != Op::kernel || updated_parameter(lowered(maker.attributes.graph("body")));
+      if (writes_results(maker.op) && place_[root] == unset && !(cut && starts_whole))
         place_[root] = out;
       else
         output_copies_.push_back({out, root});
@@ -335,6 +345,11 @@ class Planner {
             {StatementKind::check, static_cast<std::uint32_t>(program_.checks.size() - 1), {at(frame, node.operands[0])}, {}});
         return;
       }
+      case Op::print:
+        program_.prints.push_back({node.attributes.text("message"), graph.type(node.operands[0]), location(node.location)});
+        frame.statements.push_back(
+            {StatementKind::print, static_cast<std::uint32_t>(program_.prints.size() - 1), {at(frame, node.operands[0])}, {}});
+        return;
       case Op::tape_new: {
         const Type& type = graph.type(node.first_result);
         const auto tape = static_cast<std::uint32_t>(program_.tapes.size());
