@@ -63,9 +63,20 @@ class Rebuilder {
     auto edges_of = [&](std::uint32_t u, auto&& visit) {
       std::set<std::uint32_t> seen;
       auto from = [&](NodeId i) {
-        for (ValueId v : graph_.node(i).operands) {
-          const std::uint32_t p = unit_of_node[graph_.defining_node(source_of(graph_, roles_, v).value)];
-          if (p != ir::none && p != u && seen.insert(p).second) visit(p);
+        // Through what is copied into the unit: views, and free values, one of whose operands may be in memory because a result is.
+        std::vector<NodeId> stack{i};
+        std::set<NodeId> copied;
+        while (!stack.empty()) {
+          const NodeId at = stack.back();
+          stack.pop_back();
+          for (ValueId v : graph_.node(at).operands) {
+            const NodeId d = graph_.defining_node(v);
+            if (const std::uint32_t p = unit_of_node[d]; p != ir::none) {
+              if (p != u && seen.insert(p).second) visit(p);
+            } else if ((roles_[d] == Role::view || roles_[d] == Role::free) && copied.insert(d).second) {
+              stack.push_back(d);
+            }
+          }
         }
         for (const NodeId d : produced_before_[i])
           if (const std::uint32_t p = unit_of_node[d]; p != u && seen.insert(p).second) visit(p);
