@@ -393,9 +393,10 @@ class Former {
     for (NodeId i : c.nodes) {
       for (ValueId v : graph_.node(i).operands) {
         const ValueId source = source_of(graph_, roles_, v).value;
-        const Op op = graph_.definition(source).op;
-        if (op != Op::parameter && op != Op::variable && op != Op::constant && cluster_of_[graph_.defining_node(source)] != number)
-          read.insert(source);
+        const NodeId d = graph_.defining_node(source);
+        const Op op = graph_.node(d).op;
+        const bool stays = op == Op::parameter || op == Op::variable || op == Op::constant || roles_[d] == Role::free || only_assigned_[d];
+        if (!stays && cluster_of_[d] != number) read.insert(source);
       }
       if (roles_[i] == Role::reduce || roles_[i] == Role::contraction) result = std::max(result, bytes_of(graph_.node(i).first_result));
     }
