@@ -16,7 +16,9 @@
 
 #include "codegen/cache.h"
 #include "codegen/x86/x86.h"
+#include "ir/builder.h"
 #include "ir/text.h"
+#include "runtime/memory.h"
 #include "runtime/program_io.h"
 #include "runtime/program_source.h"
 
@@ -94,6 +96,14 @@ runtime::Program describe(const ir::Program& program) {
     for (const ir::Type& type : call.results) spec.results.push_back({type.dtype, dims_of(type.dims)});
     spec.where = location(call.location);
   }
+  for (const ir::ProgramPrint& print : program.prints)
+    result.prints.push_back({print.message, print.type.dtype, static_cast<std::int32_t>(print.type.rank()), location(print.location)});
+  result.memory.limit = static_cast<std::uint64_t>(program.memory.limit);
+  result.memory.needed = static_cast<std::uint64_t>(program.memory.needed);
+  result.memory.without = static_cast<std::uint64_t>(program.memory.without);
+  result.memory.extra_permille = program.memory.extra_permille;
+  for (const ir::MemoryPlan::Part& part : program.memory.recomputed)
+    result.memory.recomputed.push_back({part.operations, location(part.first), location(part.last)});
   for (std::size_t o = 0; o < program.outputs.size(); ++o)
     if (ir::has_produced_extents(program, program.outputs[o])) result.outputs[o].capacity = static_cast<std::int32_t>(next_value++);
   result.produced = static_cast<std::int32_t>(program.produced.size());
@@ -103,7 +113,31 @@ runtime::Program describe(const ir::Program& program) {
   return result;
 }
 
+passes::MemoryRequest memory_request(const ir::Module& graph, const ir::Module& pruned, const SessionOptions& options,
+                                     const std::map<std::string, std::int64_t>* extents) {
+  passes::MemoryRequest request;
+  request.limit = static_cast<std::int64_t>(std::min<std::uint64_t>(options.memory_limit, INT64_MAX));
+  if (request.limit == 0) return request;
+  request.allocated = [](std::int64_t bytes) {
+    return static_cast<std::int64_t>(runtime::allocated_bytes(static_cast<std::uint64_t>(bytes)));
+  };
+  for (const ir::Variable& variable : graph.variables)
+    request.variables += request.allocated(product(variable.type.dims).constant() * static_cast<std::int64_t>(size_of(variable.type.dtype)));
+  if (extents) request.symbols = *extents;
+  // A program for symbols of unknown values is replaced by the run that needs less.
+  request.required = extents || pruned.symbols.empty();
+  return request;
+}
+
 namespace {
+
+/// What of the request decides about the program.
+std::string memory_key(const passes::MemoryRequest& request) {
+  if (request.limit == 0) return "";
+  std::string key = fmt::format("memory {} {} {}", request.limit, request.variables, request.required);
+  for (const auto& [name, value] : request.symbols) key += fmt::format(" {}={}", name, value);
+  return key + "\n";
+}
 
 constexpr const char* object_name = "kiln_program";
 
@@ -148,6 +182,9 @@ void locate(runtime::Program& program, const std::vector<Location>& table) {
     for (runtime::PortSpec& port : *ports) port.where = numbered_location(table, port.where);
   for (runtime::VariableSpec& variable : program.variables) variable.where = numbered_location(table, variable.where);
   for (runtime::CustomCallSpec& call : program.custom_calls) call.where = numbered_location(table, call.where);
+  for (runtime::PrintSpec& print : program.prints) print.where = numbered_location(table, print.where);
+  for (runtime::MemorySpec::Part& part : program.memory.recomputed)
+    for (Location* where : {&part.first, &part.last}) *where = numbered_location(table, *where);
   for (runtime::CheckSpec& check : program.checks) check.where = numbered_location(table, check.where);
 }
 
@@ -176,8 +213,8 @@ std::string next_dump_folder() {
 }
 
 /// Compiles with all stages written to a folder: nothing is cached, and the stages show the user's lines.
-runtime::Program compile_dumped(ir::Module module, const std::string& folder, Engine engine, std::shared_ptr<ir::Program>& scheduled) {
-  passes::PipelineOptions options;
+runtime::Program compile_dumped(ir::Module module, passes::PipelineOptions options, const std::string& folder, Engine engine,
+                                std::shared_ptr<ir::Program>& scheduled) {
   options.dump_folder = folder;
   options.target = cpu_target("native");
   scheduled = std::make_shared<ir::Program>(passes::run_pipeline(std::move(module), options).program);
@@ -197,18 +234,21 @@ void interpret_with(runtime::Program& program, std::shared_ptr<ir::Program> sche
   program.code = std::move(scheduled);
 }
 
-runtime::Program compile_module(ir::Module module, const SessionOptions& session, const Location& where) {
+runtime::Program compile_module(ir::Module module, const SessionOptions& session, const passes::MemoryRequest& memory,
+                                const Location& where) {
   if (session.engine == Engine::reference) return reference_program(std::move(module));
+  passes::PipelineOptions options;
+  options.target = cpu_target("native");
+  options.memory = memory;
   if (const std::string folder = next_dump_folder(); !folder.empty()) {
     std::shared_ptr<ir::Program> scheduled;
-    runtime::Program program = compile_dumped(std::move(module), folder, session.engine, scheduled);
+    runtime::Program program =
+        with_lines({}, where, [&] { return compile_dumped(std::move(module), options, folder, session.engine, scheduled); });
     if (session.engine == Engine::program_interpreter) interpret_with(program, std::move(scheduled));
     return program;
   }
 
   const std::vector<Location> table = number_locations(module);
-  passes::PipelineOptions options;
-  options.target = cpu_target("native");
   if (session.engine == Engine::program_interpreter) {
     auto scheduled =
         with_lines(table, where, [&] { return std::make_shared<ir::Program>(passes::run_pipeline(std::move(module), options).program); });
@@ -221,7 +261,7 @@ runtime::Program compile_module(ir::Module module, const SessionOptions& session
   const codegen::DiskCache cache(session.cache_folder ? *session.cache_folder : codegen::default_cache_folder());
   std::string key;
   if (!cache.folder().empty()) {
-    key = codegen::cache_salt() + "\n" + options.target.name + "\n" + ir::print(module, {.elide_large = true});
+    key = codegen::cache_salt() + "\n" + options.target.name + "\n" + memory_key(memory) + ir::print(module, {.elide_large = true});
     if (const auto blob = cache.find(key)) {
       if (auto found = unpack(*blob)) {
         attach(found->program, codegen::load_object(std::move(found->object), object_name));
@@ -241,27 +281,40 @@ runtime::Program compile_module(ir::Module module, const SessionOptions& session
   });
 }
 
+/// Adds a check_finite of everything that a run returns or assigns.
+void watch_results(ir::Module& module, const Location& where) {
+  ir::Graph& main = module.main_graph();
+  std::vector<ir::ValueId> watched = main.results;
+  for (ir::NodeId n = 0; n < main.node_count(); ++n)
+    if (main.node(n).op == ir::Op::assign) watched.push_back(main.node(n).operands[0]);
+  std::erase_if(watched, [&](ir::ValueId v) { return !is_floating(main.type(v).dtype); });
+  if (watched.empty()) return;
+  ir::Builder builder(module, module.main);
+  builder.location = module.add_location(where);
+  builder.create_many(ir::Op::check_finite, std::move(watched));
+}
+
 class GraphSource final : public runtime::ProgramSource {
  public:
   explicit GraphSource(std::shared_ptr<GraphState> state) : state_(std::move(state)) {}
 
   std::shared_ptr<const runtime::Program> compile(std::span<const Key> fetches, std::span<const Key> feeds, const SessionOptions& options,
                                                   Location where) override {
-    std::lock_guard lock(state_->compiling);
-    PrunedModule pruned = prune(*state_, fetches, feeds, where);
-    require_functions(*state_, pruned.module, where);
-    auto program = std::make_shared<runtime::Program>(compile_module(std::move(pruned.module), options, where));
-    attach_functions(*state_, *program);
-    program->input_feeds = std::move(pruned.input_feeds);
-    program->fetch_outputs = std::move(pruned.fetch_outputs);
-    return program;
+    return compile_request(fetches, feeds, options, nullptr, where);
+  }
+
+  std::shared_ptr<const runtime::Program> compile_for(std::span<const Key> fetches, std::span<const Key> feeds,
+                                                      const SessionOptions& options, const std::map<std::string, std::int64_t>& extents,
+                                                      Location where) override {
+    if (options.engine == Engine::reference) return nullptr;  // it keeps values for as long as it likes
+    return compile_request(fetches, feeds, options, &extents, where);
   }
 
   std::shared_ptr<const runtime::Program> initializer(const SessionOptions& options, Location where) override {
     std::lock_guard lock(state_->compiling);
     ir::Module module = initializer_module(*state_);
     require_functions(*state_, module, where);
-    auto program = std::make_shared<runtime::Program>(compile_module(std::move(module), options, where));
+    auto program = std::make_shared<runtime::Program>(compile_module(std::move(module), options, {}, where));
     attach_functions(*state_, *program);
     return program;
   }
@@ -279,6 +332,21 @@ class GraphSource final : public runtime::ProgramSource {
   }
 
  private:
+  std::shared_ptr<const runtime::Program> compile_request(std::span<const Key> fetches, std::span<const Key> feeds,
+                                                          const SessionOptions& options, const std::map<std::string, std::int64_t>* extents,
+                                                          const Location& where) {
+    std::lock_guard lock(state_->compiling);
+    PrunedModule pruned = prune(*state_, fetches, feeds, where);
+    require_functions(*state_, pruned.module, where);
+    if (options.check_finite) watch_results(pruned.module, where);
+    const passes::MemoryRequest memory = memory_request(state_->module, pruned.module, options, extents);
+    auto program = std::make_shared<runtime::Program>(compile_module(std::move(pruned.module), options, memory, where));
+    attach_functions(*state_, *program);
+    program->input_feeds = std::move(pruned.input_feeds);
+    program->fetch_outputs = std::move(pruned.fetch_outputs);
+    return program;
+  }
+
   VariableInfo info(std::uint32_t index) const {
     const ir::Variable& variable = state_->module.variables[index];
     VariableInfo result;

@@ -14,6 +14,10 @@ passes::CpuTarget cpu_target(const std::string& target);
 /// What a Session must know of a program: everything but the code. Ports, variables and checks keep the locations that the program has.
 runtime::Program describe(const ir::Program& program);
 
+/// The limit of the options, and what counts besides the arena: all variables of the graph. `extents`: of the symbols in a run, or null.
+passes::MemoryRequest memory_request(const ir::Module& graph, const ir::Module& pruned, const SessionOptions& options,
+                                     const std::map<std::string, std::int64_t>* extents);
+
 /// Throws Error(invalid_argument) when the module calls a function that the graph does not have.
 void require_functions(const GraphState& state, const ir::Module& module, const Location& where);
 /// Gives the program's custom calls the graph's functions.

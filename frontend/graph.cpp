@@ -222,7 +222,8 @@ std::vector<Operation> Graph::effects() const {
     // A run that draws counts itself.
     const bool own = node.op == ir::Op::assign && node.attributes.text("name").starts_with("kiln.");
     const bool check = node.op == ir::Op::check && node.result_count == 0;  // one that guards a value runs with it
-    if (check || (node.op == ir::Op::assign && !own)) result.push_back(Access::operation(*state_, {n}));
+    const bool debug = node.op == ir::Op::print || node.op == ir::Op::check_finite;
+    if (check || debug || (node.op == ir::Op::assign && !own)) result.push_back(Access::operation(*state_, {n}));
   }
   return result;
 }

@@ -37,6 +37,9 @@ std::string program_text(const Graph& graph, ListRef<Key> fetches, ListRef<Key> 
                 fmt::format("the stages are {}, llvm and assembly", fmt::join(names, ", ")));
   if (!machine) pipeline.stop_after = options.after_pass;
   pipeline.locations = options.locations;
+  SessionOptions session;
+  session.memory_limit = options.memory_limit;
+  pipeline.memory = memory_request(Access::state(graph).module, module, session, nullptr);
   const passes::PipelineResult result = passes::run_pipeline(std::move(module), pipeline);
   // With its kernels: the text is complete, and code can be generated from it.
   if (options.after_pass == "program") return ir::print(result.program, true, options.locations);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "frontend/compile.h"
+#include "ir/extent_checks.h"
 #include "ir/interpreter.h"
 #include "ir/produced.h"
 
@@ -13,8 +14,8 @@ namespace {
 
 struct Reference {
   ir::Module module;
-  ir::Program signature;  ///< ports, symbols, variables and custom calls; it has no statements
-  std::map<std::pair<const ir::Graph*, ir::NodeId>, std::int64_t> custom_calls;  ///< which one a node is
+  ir::Program signature;  ///< ports, symbols, variables, custom calls, prints and checks of extents; it has no statements
+  std::map<std::pair<const ir::Graph*, ir::NodeId>, std::int64_t> custom_calls, prints;  ///< which one a node is
 };
 
 Shape concrete(const ir::Dims& dims, const ir::Program& signature, const std::int64_t* symbols) {
@@ -48,6 +49,13 @@ std::int32_t run(kiln_call* call) {
   ir::InterpretHooks hooks;
   hooks.poll = [&] {
     if (const std::int32_t status = call->poll ? call->poll(call->poll_context) : KILN_OK; status != KILN_OK) throw Stop{status};
+  };
+  hooks.print = [&](const ir::Graph& graph, ir::NodeId node, const Array& value) {
+    if (!call->print) return;
+    const std::int64_t index = reference.prints.at({&graph, node});
+    if (call->print(call->print_context, index, value.raw(), value.shape().begin()) == 0) return;
+    call->detail = index;
+    throw Stop{KILN_PRINT_FAILED};
   };
   hooks.produced = [&](const std::string& symbol, std::int64_t value) { call->symbols[ir::symbol_index(signature, symbol).value()] = value; };
   hooks.custom_call = [&](const ir::Graph& graph, ir::NodeId node, std::span<const Array> operands, std::span<const Shape> shapes) {
@@ -159,14 +167,45 @@ void list_custom_calls(Reference& reference) {
     }
 }
 
+/// The same for prints.
+void list_prints(Reference& reference) {
+  for (const auto& graph : reference.module.graphs)
+    for (ir::NodeId n = 0; n < graph->node_count(); ++n) {
+      const ir::Node& node = graph->node(n);
+      if (node.op != ir::Op::print) continue;
+      std::vector<ir::ProgramPrint>& prints = reference.signature.prints;
+      reference.prints[{graph.get(), n}] = static_cast<std::int64_t>(prints.size());
+      prints.push_back({node.attributes.text("message"), graph->type(node.operands[0]), node.location});
+    }
+}
+
+void list_extent_checks(const ir::Module& module, ir::Program& signature) {
+  for (ir::ExtentRequirement& requirement : ir::extent_requirements(module)) {
+    const auto check = static_cast<std::uint32_t>(signature.checks.size());
+    signature.checks.push_back({ErrorCode::shape_mismatch, std::move(requirement.message), requirement.location, ""});
+    signature.extent_checks.push_back({requirement.left, requirement.right, check});
+  }
+}
+
+bool watches(const ir::Module& module) {
+  for (const auto& graph : module.graphs)
+    for (ir::NodeId n = 0; n < graph->node_count(); ++n)
+      if (graph->node(n).op == ir::Op::check_finite) return true;
+  return false;
+}
+
 }  // namespace
 
 runtime::Program reference_program(ir::Module module) {
   passes::run_passes(module, {"dead_code", "gradients"}, {});
+  // What check_finite blames are primitives.
+  if (watches(module)) passes::run_passes(module, {"inline_calls", "expand_finite_checks"}, {});
   auto reference = std::make_shared<Reference>();
   reference->signature = signature_of(module);
   reference->module = std::move(module);
   list_custom_calls(*reference);
+  list_prints(*reference);
+  list_extent_checks(reference->module, reference->signature);
   runtime::Program program = describe(reference->signature);
   program.entry = run;
   program.plan = plan;

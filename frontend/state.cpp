@@ -238,6 +238,16 @@ GraphState& state_of(std::initializer_list<const Operand*> operands, const char*
 Emitter::Emitter(GraphState& state, const char* op, const Location& location)
     : state_(state), op_(op), location_(LocationScope::resolve(location)), builder_(state.module, state.innermost().graph) {
   builder_.location = state.module.add_location(location_);
+  // What a run produces is not known before it.
+  builder_.checkable = [&state](const ir::Dim& a, const ir::Dim& b) {
+    if (state.produced.empty()) return true;
+    for (const ir::Dim* dim : {&a, &b}) {
+      if (dim->is_constant()) continue;
+      for (const std::string& name : ir::symbols_of(*dim))
+        if (state.produced.contains(name)) return false;
+    }
+    return true;
+  };
 }
 
 Emitter::Emitter(std::initializer_list<const Operand*> operands, const char* op)
@@ -352,8 +362,9 @@ void Emitter::broadcast(std::span<ir::ValueId> values) {
   std::size_t rank = 0;
   for (const ir::ValueId v : values) rank = std::max(rank, builder_.type(v).rank());
   ir::Dims dims(rank, ir::Dim(1));
-  for (const ir::ValueId v : values) {
-    const ir::Dims& given = builder_.type(v).dims;
+  const std::vector<ir::ValueId> operands(values.begin(), values.end());
+  for (ir::ValueId& v : values) {
+    const ir::Dims given = builder_.type(v).dims;
     for (std::size_t i = 0; i < given.size(); ++i) {
       ir::Dim& extent = dims[rank - given.size() + i];
       const ir::Dim& other = given[i];
@@ -365,12 +376,23 @@ void Emitter::broadcast(std::span<ir::ValueId> values) {
       const ir::Truth same = ir::equals(extent, other);
       if (same == ir::Truth::yes) continue;
       std::string types;
-      for (std::size_t k = 0; k < values.size(); ++k)
-        types += (k == 0 ? "" : k + 1 == values.size() ? " and " : ", ") + ir::to_string(builder_.type(values[k]));
+      for (std::size_t k = 0; k < operands.size(); ++k)
+        types += (k == 0 ? "" : k + 1 == operands.size() ? " and " : ", ") + ir::to_string(builder_.type(operands[k]));
       const std::string extents = fmt::format("extents {} and {}", ir::to_string(extent), ir::to_string(other));
       if (same == ir::Truth::no)
         fail(ErrorCode::shape_mismatch, fmt::format("shapes do not fit together: {} ({} differ)", types, extents),
              "shapes are aligned at the right, and only an extent of 1 is repeated; reshape() or expand_dims() moves an axis");
+      if (builder_.checkable(extent, other)) {
+        // The first extent counts; whether the other is equal is seen before the run.
+        ir::Dims dims_of_first = builder_.type(v).dims;
+        dims_of_first[i] = extent;
+        v = builder_.create(ir::Op::match_extents, {v},
+                            {{"dims", dims_of_first},
+                             {"left", ir::Dims{extent}},
+                             {"right", ir::Dims{other}},
+                             {"message", fmt::format("{}: shapes do not fit together: {} ({} differ)", op_, types, extents)}});
+        continue;
+      }
       fail(ErrorCode::shape_mismatch, fmt::format("shapes do not fit together for certain: {} ({} may differ)", types, extents),
            "use one symbol for both; a symbolic extent is never taken for 1");
     }

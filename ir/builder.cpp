@@ -1,23 +1,65 @@
 // Builder: nodes with inferred types.
 #include "ir/builder.h"
 
+#include <fmt/format.h>
+#include <algorithm>
+
 namespace kiln::ir {
 
-std::vector<ValueId> Builder::create_many(Op op, std::vector<ValueId> operands, Attributes attributes) {
-  Graph& target = graph();
+namespace {
+
+/// Puts `to` where the type has the extent `from`; true when it has.
+bool replace_extent(Type& type, const Dim& from, const Dim& to) {
+  const bool found = std::ranges::find(type.dims, from) != type.dims.end();
+  std::ranges::replace(type.dims, from, to);
+  return found;
+}
+
+}  // namespace
+
+/// The types of the results; operands go through match_extents where that makes them fit.
+std::vector<Type> Builder::infer(Op op, std::vector<ValueId>& operands, const Attributes& attributes) {
+  const Graph& target = graph();
   std::vector<Type> types;
   types.reserve(operands.size());
   for (const ValueId operand : operands) {
     internal_check(operand < target.value_count(), "operand is no value of the builder's graph");
     types.push_back(target.type(operand));
   }
-  std::vector<Type> results;
   try {
-    results = infer_types({op, types, attributes, &module_});
+    if (!checkable || op == Op::match_extents) return infer_types({op, types, attributes, &module_});
+    std::vector<UnprovenExtents> unproven;
+    std::vector<Type> results = infer_types({op, types, attributes, &module_, &unproven});
+    if (unproven.empty()) return results;
+    for (const UnprovenExtents& extents : unproven) {
+      if (!checkable(extents.a, extents.b)) continue;
+      // The first extent counts; where only it is one of the operands' (the other comes from an attribute, or a variable), the other.
+      std::vector<Type> wanted = types;
+      bool found = false;
+      for (Type& type : wanted) found = replace_extent(type, extents.b, extents.a) || found;
+      for (Type& type : wanted)
+        if (!found) found = replace_extent(type, extents.a, extents.b);
+      if (!found && op == Op::reshape) wanted[0].dims = results[0].dims;
+      for (std::size_t i = 0; i < operands.size(); ++i) {
+        if (wanted[i] == types[i]) continue;
+        operands[i] = create(Op::match_extents, {operands[i]},
+                             {{"dims", wanted[i].dims},
+                              {"left", Dims{extents.a}},
+                              {"right", Dims{extents.b}},
+                              {"message", fmt::format("{}: {}", info(op).name, extents.message)}});
+        types[i] = wanted[i];
+      }
+    }
+    return infer_types({op, types, attributes, &module_});
   } catch (const Error& error) {
     if (error.where().known()) throw;
     throw Error(error.code(), error.message(), module_.location(location), error.hint());
   }
+}
+
+std::vector<ValueId> Builder::create_many(Op op, std::vector<ValueId> operands, Attributes attributes) {
+  Graph& target = graph();
+  std::vector<Type> results = infer(op, operands, attributes);
   const NodeId id = target.append(op, std::move(operands), std::move(attributes), std::move(results), location);
   Node& node = target.node(id);
   node.recompute = recompute;

@@ -1,6 +1,8 @@
 // Builder: appends nodes to a graph with inferred types. Gradient rules, passes and the public front end use it.
 #pragma once
 
+#include <functional>
+
 #include "ir/graph.h"
 #include "ir/op.h"
 
@@ -18,6 +20,9 @@ class Builder {
   /// Location given to nodes from now on.
   LocationId location = 0;
   bool recompute = false;
+  /// Given: where it cannot be shown that two extents are equal, and this says that the run can find out before it starts, an operand goes
+  /// through match_extents, and the operation sees the first of the two extents. Not given: that is an error.
+  std::function<bool(const Dim& a, const Dim& b)> checkable;
 
   /// Any op; throws Error (with this builder's location) when the operands do not fit.
   ValueId create(Op op, std::vector<ValueId> operands, Attributes attributes = {});
@@ -52,6 +57,8 @@ class Builder {
   ValueId dim_size(const Dim& dim);
 
  private:
+  std::vector<Type> infer(Op op, std::vector<ValueId>& operands, const Attributes& attributes);
+
   Module& module_;
   GraphId graph_;
 };

@@ -296,6 +296,10 @@ class Interpreter {
       case Op::dim_size: return finish(frame, Array(symbols_.value(node.attributes.dims("dims").at(0))));
       case Op::assign: return assign(frame, node);
       case Op::check: return check(frame, node);
+      case Op::print:
+        if (hooks_.print) hooks_.print(graph, frame.next, operand(frame, node, 0).tensor);
+        return finish(frame, std::vector<RuntimeValue>{});
+      case Op::check_finite: throw InternalError("check_finite must be expanded before a module is interpreted");
       case Op::shrink: return shrink(frame, node);
       case Op::call:
       case Op::kernel: return enter(node.attributes.graph("body"), operands(frame, node));

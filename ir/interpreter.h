@@ -21,6 +21,8 @@ struct InterpretHooks {
   /// The results of a custom_call, with these types. Absent: such a module cannot be run.
   std::function<std::vector<Array>(const Graph& graph, NodeId node, std::span<const Array> operands, std::span<const Shape> result_shapes)>
       custom_call;
+  /// Shows the operand of a print. Absent: nothing is shown.
+  std::function<void(const Graph& graph, NodeId node, const Array& value)> print;
   /// Called before every iteration of a loop; may throw to end the run.
   std::function<void()> poll;
   /// Called when a shrink gives its symbol a value.

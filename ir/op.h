@@ -45,11 +45,20 @@ struct AttributeSpec {
 };
 
 /// What `infer` sees. Errors are thrown as Error with the shapes in the message; the caller adds the location.
+/// Two extents of a node of which it cannot be shown that they are equal or differ.
+struct UnprovenExtents {
+  Dim a, b;
+  std::string message;  ///< what is wrong should they differ
+};
+
 struct InferContext {
   Op op{};
   std::span<const Type> operands;
   const Attributes& attributes;
   const Module* module = nullptr;  ///< for ops that refer to graphs or variables
+  /// Given: extents that may be equal are put here and taken for equal, else they are an error. Whoever asks for them makes the operands'
+  /// types agree (match_extents) and infers again, so that types in a module are equal and no pass has to assume anything.
+  std::vector<UnprovenExtents>* unproven = nullptr;
 };
 using InferFunction = std::vector<Type> (*)(const InferContext&);
 

@@ -46,6 +46,7 @@ enum class StatementKind : std::uint8_t {
   check,        ///< fails with check `index` unless buffers[0] (bool[]) is true
   poll,         ///< may stop the run (deadline, cancellation)
   commit,       ///< swaps variable `index` with its shadow
+  print,        ///< hands buffers[0] to the run's hook, as print `index`; may fail
   produce,      ///< produced symbol `index` = buffers[0] (i64[]), at least 0 and at most `limit`
 };
 
@@ -100,6 +101,28 @@ struct ProgramCustomCall {
   LocationId location = 0;
 };
 
+/// A value that the run shows. The type is the one that the user sees.
+struct ProgramPrint {
+  std::string message;
+  Type type;
+  LocationId location = 0;
+};
+
+/// What was done to keep a memory limit (passes/limit_memory.h). Bytes are those of variables, their shadows and the arena together, for the
+/// symbol values that the choice was made with.
+struct MemoryPlan {
+  std::int64_t limit = 0;            ///< 0: there is none
+  std::int64_t needed = 0;
+  std::int64_t without = 0;          ///< what the program needs when nothing is computed again
+  std::int64_t extra_permille = 0;   ///< arithmetic for that, of all arithmetic: an estimate
+  /// A part of the forward pass that is computed again.
+  struct Part {
+    std::int64_t operations = 0;          ///< nodes
+    LocationId first = 0, last = 0;
+  };
+  std::vector<Part> recomputed;
+};
+
 struct ExtentCheck {  ///< left == right, else check `check` fails before anything runs
   Dim left, right;
   std::uint32_t check = 0;
@@ -117,9 +140,11 @@ struct Program {
   std::vector<Tape> tapes;
   std::vector<ProgramCustomCall> custom_calls;
   std::vector<ProgramCheck> checks;
+  std::vector<ProgramPrint> prints;
   std::vector<ExtentCheck> extent_checks;
   std::vector<Statement> body;
   Dim arena_bytes;
+  MemoryPlan memory;
   std::vector<Location> locations{Location{}};  ///< LocationId -> location
 };
 
@@ -132,7 +157,10 @@ struct Program {
 ///     constant f32[2] {1.0, 2.0}
 ///     custom_call "clip" (f32[batch]) -> (f32[batch], i64[])
 ///     check check_failed "loss is not finite" hint "lower the learning rate"
+///     print "h" f32[batch]
 ///     require batch == n check 0
+///     memory limit 65536 needed 61184 without 90112 extra 210
+///     recomputed 12
 ///     produced count bound batch
 ///     buffer x = input x
 ///     buffer h = arena 0 : f32[batch]
@@ -144,6 +172,7 @@ struct Program {
 ///     copy loss = h
 ///     custom_call 0 (h) -> (clipped, count)
 ///     check 0, p
+///     print 0, h
 ///     poll
 ///     while p {
 ///       tape_push t, w

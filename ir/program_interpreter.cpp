@@ -114,6 +114,14 @@ class Run {
         if (is_true(s.buffers[0])) break;
         call_.detail = s.index;
         return KILN_CHECK_FAILED;
+      case StatementKind::print: {
+        if (!call_.print) break;
+        std::vector<std::int64_t> extents;
+        for (const Dim& dim : p_.prints[s.index].type.dims) extents.push_back(evaluate(dim, value_of_));
+        if (call_.print(call_.print_context, s.index, address(s.buffers[0]), extents.data()) == 0) break;
+        call_.detail = s.index;
+        return KILN_PRINT_FAILED;
+      }
       case StatementKind::poll:
         if (call_.poll) return call_.poll(call_.poll_context);
         break;

@@ -106,6 +106,7 @@ std::vector<Access> accesses_of(const Program& program, const Statement& stateme
     case StatementKind::if_:
     case StatementKind::while_:
     case StatementKind::produce:
+    case StatementKind::print:
     case StatementKind::check: result = {{b[0], true, false}}; break;
     case StatementKind::tape_clear: result = {{program.tapes[statement.index].state, false, true}}; break;
     case StatementKind::tape_push: result = {{b[0], true, false}, {program.tapes[statement.index].state, true, true}}; break;

@@ -127,12 +127,28 @@ class ProgramParser {
       p_.produced.push_back(std::move(extent));
       return true;
     }
+    if (s_.accept("memory")) return memory(), true;
+    if (s_.accept("recomputed")) {
+      MemoryPlan::Part& part = p_.memory.recomputed.emplace_back();
+      part.operations = s_.integer("a number of operations");
+      part.first = part.last = location();
+      if (s_.accept("to")) part.last = location();
+      return true;
+    }
     const std::size_t at = s_.position();
-    const bool call = s_.accept("custom_call");
-    if (!call && !s_.accept("check")) return false;
+    const bool call = s_.accept("custom_call"), print = !call && s_.accept("print");
+    if (!call && !print && !s_.accept("check")) return false;
     const char next = s_.peek_char();
     if (next >= '0' && next <= '9') return s_.seek(at), false;  // the statement
     if (call) return custom_call(), true;
+    if (print) {
+      ProgramPrint& p = p_.prints.emplace_back();
+      p.message = s_.quoted("a message");
+      p.type.dtype = s_.dtype();
+      p.type.dims = dims();
+      p.location = location();
+      return true;
+    }
     ProgramCheck check;
     const std::size_t code_at = s_.position();
     const auto code = error_code_from_name(s_.name("an error code"));
@@ -156,6 +172,17 @@ class ProgramParser {
     } while (s_.accept(","));
     s_.expect(")");
     return list;
+  }
+
+  void memory() {
+    const auto number = [&](std::string_view word) {
+      s_.expect(word);
+      return s_.integer("a number");
+    };
+    p_.memory.limit = number("limit");
+    p_.memory.needed = number("needed");
+    p_.memory.without = number("without");
+    p_.memory.extra_permille = number("extra");
   }
 
   void custom_call() {
@@ -274,6 +301,11 @@ class ProgramParser {
     } else if (word == "check") {
       s.kind = StatementKind::check;
       s.index = s_.index("a check");
+      s_.expect(",");
+      s.buffers = {buffer_reference()};
+    } else if (word == "print") {
+      s.kind = StatementKind::print;
+      s.index = s_.index("a print");
       s_.expect(",");
       s.buffers = {buffer_reference()};
     } else if (word == "produce") {

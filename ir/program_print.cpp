@@ -81,6 +81,15 @@ class Printer {
       out_ += fmt::format("  check {} {}{}{}\n", name_of(c.code), quoted_text(c.message),
                           c.hint.empty() ? "" : " hint " + quoted_text(c.hint), location(c.location));
     }
+    for (const ProgramPrint& p : program_.prints)
+      out_ += fmt::format("  print {} {}{}\n", quoted_text(p.message), to_string(p.type), location(p.location));
+    if (const MemoryPlan& m = program_.memory; m.limit != 0) {
+      out_ += fmt::format("  memory limit {} needed {} without {} extra {}\n", m.limit, m.needed, m.without, m.extra_permille);
+      for (const MemoryPlan::Part& part : m.recomputed) {
+        const std::string first = location(part.first), last = location(part.last);
+        out_ += fmt::format("  recomputed {}{}{}\n", part.operations, first, first.empty() || first == last ? "" : " to" + last);
+      }
+    }
     for (const ExtentCheck& c : program_.extent_checks)
       out_ += fmt::format("  require {} == {} check {}\n", to_string(c.left), to_string(c.right), c.check);
     for (const ProducedExtent& e : program_.produced)
@@ -141,6 +150,7 @@ class Printer {
         return text + ")";
       }
       case StatementKind::check: return fmt::format("check {}, {}", s.index, operand(s, 0));
+      case StatementKind::print: return fmt::format("print {}, {}", s.index, operand(s, 0));
       case StatementKind::poll: return "poll";
       case StatementKind::commit: return fmt::format("commit {}", name_in(program_.variables, s.index));
       case StatementKind::produce:

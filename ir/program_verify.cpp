@@ -134,6 +134,8 @@ class Verifier {
       for (const auto* list : {&c.operands, &c.results})
         for (const Type& type : *list)
           for (const Dim& dim : type.dims) check_dim(dim, fmt::format("custom call \"{}\"", c.name));
+    for (const ProgramPrint& p : p_.prints)
+      for (const Dim& dim : p.type.dims) check_dim(dim, fmt::format("print \"{}\"", p.message));
     for (const ExtentCheck& c : p_.extent_checks) {
       check_fed(c.left, "a requirement");
       check_fed(c.right, "a requirement");
@@ -206,6 +208,14 @@ class Verifier {
         need(1, 0, p_.checks.size());
         predicate();
         break;
+      case StatementKind::print: {
+        need(1, 0, p_.prints.size());
+        const ProgramBuffer& b = p_.buffers[s.buffers[0]];
+        const Type& shown = p_.prints[s.index].type;
+        if (b.dtype != shown.dtype || !same_size(b.extents, shown.dims))
+          fail(8, fmt::format("a print shows '{}' as {}, but it is {}{}", b.name, to_string(shown), name_of(b.dtype), to_string(b.extents)));
+        break;
+      }
       case StatementKind::tape_clear: need(0, 0, p_.tapes.size()); break;
       case StatementKind::tape_push:
       case StatementKind::tape_pop:
@@ -276,7 +286,7 @@ class Verifier {
     std::vector<bool> committed(p_.variables.size(), false);
     for_each_statement(p_, [&](const Statement& s, int depth) {
       const bool can_fail = s.kind == StatementKind::check || s.kind == StatementKind::poll || s.kind == StatementKind::tape_push ||
-                            s.kind == StatementKind::custom_call;
+                            s.kind == StatementKind::custom_call || s.kind == StatementKind::print;
       if (!changed.empty() && can_fail) fail(11, fmt::format("something that can fail stands after variable '{}' has changed", changed));
       const auto change = [&](const std::string& variable) {
         if (depth > 0) fail(12, fmt::format("variable '{}' changes inside an if or while", variable));
@@ -360,6 +370,7 @@ class Verifier {
           for (const auto* list : {&p_.custom_calls[s.index].operands, &p_.custom_calls[s.index].results})
             for (const Type& type : *list) need_dims(type.dims, "a custom call");
           break;
+        case StatementKind::print: need_dims(p_.prints[s.index].type.dims, "a print"); break;
         case StatementKind::produce:
           need_dims(std::span(&s.limit, 1), "a limit");
           known.insert(p_.produced[s.index].name);

@@ -242,7 +242,7 @@ class Verifier {
   void check_kernel_body(GraphId id) {
     if (!checked_bodies_.insert(id).second) return;
     const Graph& body = module_.graph(id);
-    constexpr Op excluded[] = {Op::variable, Op::assign,     Op::gradients, Op::check,     Op::call,    Op::cond,
+    constexpr Op excluded[] = {Op::variable, Op::assign,     Op::gradients, Op::check, Op::print, Op::check_finite, Op::call,    Op::cond,
                                Op::kernel,   Op::while_loop, Op::scan,      Op::tape_new,  Op::tape_push, Op::tape_pop, Op::custom_call, Op::shrink};
     for (NodeId n = 0; n < body.node_count(); ++n)
       if (std::ranges::find(excluded, body.node(n).op) != std::end(excluded))

@@ -211,6 +211,7 @@ class Former {
       return Role::free;
     }
     if (node.op == Op::broadcast_in_dim) return Role::view;
+    if (node.op == Op::match_extents && graph_.type(node.operands[0]).rank() == graph_.type(node.first_result).rank()) return Role::view;
     if (node.op == Op::reshape) {
       const Type& from = graph_.type(node.operands[0]);
       const Type& to = graph_.type(node.first_result);

@@ -69,11 +69,13 @@ bool run_pass(Gate& gate, const Pass& pass, Module& module) {
     throw InternalError(fmt::format("in {}: {}", pass.name, error.what()));
   }
   gate.result.times.push_back({pass.name, milliseconds_since(start), changed});
-  if (changed) {
-    if (!gate.options.dump_folder.empty()) dump(gate, pass.name, dump_text(module));
-    check_module(gate, pass.name, module);
-  }
+  if (changed) changed_by(gate, pass.name, module);
   return changed;
+}
+
+void changed_by(Gate& gate, const char* name, const Module& module) {
+  if (!gate.options.dump_folder.empty()) dump(gate, name, dump_text(module));
+  check_module(gate, name, module);
 }
 
 void enter(Gate& gate, const Module& module) {

@@ -3,6 +3,7 @@
 
 #include "ir/loop_text.h"
 #include "passes/gate.h"
+#include "passes/pipeline_memory.h"
 
 namespace kiln::passes {
 
@@ -32,7 +33,7 @@ void check_program(const Gate& gate, const Program& program) {
 
 }  // namespace
 
-void run_planning(Gate& gate, const Module& module) {
+void run_planning(Gate& gate, const Module& module, const MemoryPlan& memory) {
   PipelineResult& result = gate.result;
   const auto start = std::chrono::steady_clock::now();
   try {
@@ -40,6 +41,7 @@ void run_planning(Gate& gate, const Module& module) {
   } catch (const InternalError& error) {
     throw InternalError(fmt::format("in {}: {}", program_stage, error.what()));
   }
+  add_memory(result.program, module, memory);
   result.times.push_back({program_stage, milliseconds_since(start), true});
   if (!gate.options.dump_folder.empty()) {
     dump(gate, loops_stage, loops_text(result.program));

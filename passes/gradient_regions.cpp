@@ -1,5 +1,6 @@
 // Derivatives of whole graphs, and the reverse of call, composite and cond, which run them. See gradients.h.
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "ir/op.h"
 #include "passes/gradients.h"
@@ -141,6 +142,11 @@ void reverse_graph(ReverseSweep& sweep, const DerivativeRequest& request) {
   std::vector<ValueId> seeds;
   for (ValueId v : seeded) seeds.push_back(target.add_parameter(source.type(v), "", source.definition(v).location));
   for (std::size_t i = 0; i < seeds.size(); ++i) add_cotangent(sweep, seeded[i], seeds[i]);
+  for (ValueId v : chosen(source.parameters, request.started)) {
+    const ValueId seed = sweep.cotangents[v];  // of a parameter that is a result
+    sweep.cotangents[v] = target.add_parameter(source.type(v), "", source.definition(v).location);
+    if (seed != none) add_cotangent(sweep, v, seed);
+  }
   reverse(sweep, static_cast<NodeId>(source.node_count()));
   for (ValueId v : chosen(source.parameters, request.wanted)) target.results.push_back(cotangent_or_zeros(sweep, v));
 }
@@ -167,17 +173,47 @@ void make_derivatives(GradientState& state, std::vector<DerivativeRequest> reque
   }
 }
 
+namespace {
+
+/// The gradient of a checkpoint goes on with the sums of cotangents that there are, so that these have the order of addition, and thus the
+/// bits, that they would have without it.
+void reverse_recomputed(ReverseSweep& sweep, const Node& node, DerivativeRequest request) {
+  request.started.assign(node.operands.size(), false);
+  std::vector<ValueId> started;
+  for (std::size_t i = 0; i < node.operands.size(); ++i) {
+    const ValueId v = node.operands[i];
+    if (!request.wanted[i] || sweep.cotangents[v] == none ||
+        std::ranges::find(node.operands, v) != node.operands.begin() + static_cast<std::ptrdiff_t>(i))
+      continue;
+    request.started[i] = true;
+    started.push_back(sweep.cotangents[v]);
+  }
+  make_derivatives(sweep.state, {request});
+  std::vector<ValueId> arguments = derivative_arguments(sweep, node, node.operands, request.seeds);
+  arguments.insert(arguments.end(), started.begin(), started.end());
+  // What is to be recomputed stays a region: nothing of it can start before its cotangents are there, or be merged with the original.
+  sweep.builder.recompute = true;
+  const std::vector<ValueId> cotangents =
+      sweep.builder.create_many(Op::call, std::move(arguments), {{"body", GraphRef{sweep.state.derivatives.at(request).graph}}});
+  sweep.builder.recompute = false;
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < node.operands.size(); ++i) {
+    if (!request.wanted[i]) continue;
+    if (request.started[i]) sweep.cotangents[node.operands[i]] = none;
+    add_cotangent(sweep, node.operands[i], cotangents[next++]);
+  }
+}
+
+}  // namespace
+
 void reverse_call(ReverseSweep& sweep, const Node& node) {
   if (differentiated_body(node) == none) return reverse_with_backward(sweep, node);
   const DerivativeRequest request = call_request(node, sweep.path);
+  if (node.op == Op::call && (node.recompute || (node.attributes.find("recompute") && node.attributes.flag("recompute"))))
+    return reverse_recomputed(sweep, node, request);
   const Derivative& derivative = sweep.state.derivatives.at(request);
   std::vector<ValueId> arguments = derivative_arguments(sweep, node, node.operands, request.seeds);
-  // What is to be recomputed stays a region: nothing of it can start before its cotangents are there, or be merged with the original.
-  const bool recompute =
-      node.op == Op::call && (node.recompute || (node.attributes.find("recompute") && node.attributes.flag("recompute")));
-  sweep.builder.recompute = recompute;
   const std::vector<ValueId> cotangents = sweep.builder.create_many(Op::call, std::move(arguments), {{"body", GraphRef{derivative.graph}}});
-  sweep.builder.recompute = false;
   add_all(sweep, chosen(node.operands, request.wanted), cotangents);
 }
 

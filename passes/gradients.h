@@ -35,13 +35,15 @@ struct DerivativeRequest {
   Bits seeds;                              ///< by result: for which it takes a cotangent
   bool step = false;                       ///< of a loop's body, for one step backward (gradient_steps.cpp)
   std::size_t carried = 0, sequences = 0;  ///< a step: how many parameters of the body are carried, and are slices
+  /// By parameter, or empty: it takes what has flowed into the parameter so far, and adds to that.
+  Bits started = {};
   friend bool operator<(const DerivativeRequest& a, const DerivativeRequest& b) {
-    return std::tie(a.graph, a.step, a.carried, a.sequences, a.wanted, a.seeds) <
-           std::tie(b.graph, b.step, b.carried, b.sequences, b.wanted, b.seeds);
+    return std::tie(a.graph, a.step, a.carried, a.sequences, a.wanted, a.seeds, a.started) <
+           std::tie(b.graph, b.step, b.carried, b.sequences, b.wanted, b.seeds, b.started);
   }
 };
 
-/// Its parameters are, in order: parameters of the graph, saved values, cotangents of the seeds. Its results: cotangents of the wanted
+/// Its parameters are, in order: parameters of the graph, saved values, cotangents of the seeds, those of the started. Its results: cotangents of the wanted
 /// parameters.
 struct Derivative {
   ir::GraphId graph = ir::none;

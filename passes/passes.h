@@ -1,6 +1,8 @@
 // All passes. A pass is a free function; true means that it changed something. The pipeline that calls them in order is passes/pipeline.cpp: read that page first.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -37,6 +39,10 @@ std::optional<GradientProblem> find_gradient_problem(const ir::Module& module, i
 /// Inlines calls, and composites that no later pass knows by name. Leaves bodies of loops, branches and kernels as graphs, and calls that are marked as
 /// recomputed, which keep apart what must not be merged or started early.
 bool inline_calls(ir::Module& module);
+
+/// Makes of each check_finite checks that name the first operation that turned finite values into infinities or NaN. Leaves no check_finite.
+/// Exists after gradients and inlining, whose operations it looks at.
+bool expand_finite_checks(ir::Module& module);
 
 /// Makes while_loops of scans, with dynamic_slice and dynamic_update_slice in their bodies. Leaves no scan. Exists after gradients, which are
 /// scans themselves, and after inlining, as it copies bodies; before simplification, which sees loops alone.
@@ -98,7 +104,17 @@ ir::Program plan_program(const ir::Module& module, const CpuTarget& target);
 
 // ---- the gate ---------------------------------------------------------------------------------------------------------
 
+/// A limit of memory, and what counts besides the arena.
+struct MemoryRequest {
+  std::int64_t limit = 0;                        ///< bytes; 0: none
+  std::int64_t variables = 0;                    ///< bytes of variables, without the shadows of this program
+  std::map<std::string, std::int64_t> symbols;   ///< of the run; those that are missing count with their typical values
+  bool required = true;                          ///< false: what does not fit is compiled with the least memory possible
+  std::function<std::int64_t(std::int64_t)> allocated;  ///< how much memory so many bytes take; absent: as many
+};
+
 struct PipelineOptions {
+  MemoryRequest memory;
   std::vector<std::string> skip;            ///< passes not to run, by name (for debugging)
   bool verify_each = false;                 ///< verify after every pass
   bool round_trip = false;                  ///< print, parse, print after every pass; InternalError when it differs

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "passes/gate.h"
+#include "passes/pipeline_memory.h"
 
 namespace kiln::passes {
 
@@ -24,6 +25,11 @@ PipelineResult run_pipeline(Module module, const PipelineOptions& options) {
   // Nothing but what the run needs: gradients that nobody fetches are not even derived.
   run_pass(gate, dead_code, module);
 
+  // Parts of the forward pass that are to be computed again, where a limit of memory demands it. From here on only the programs that were
+  // planned to decide that would differ.
+  const MemoryPlan memory = meet_limit(gate, module);
+  if (stops(gate, forward_segments, module)) return result;
+
   // Derivatives in primitives. No rewriting comes before: it could merge values that a user differentiates separately. From here on there
   // are no gradients nodes, and every value may be rewritten.
   run_pass(gate, gradients, module);
@@ -35,6 +41,10 @@ PipelineResult run_pipeline(Module module, const PipelineOptions& options) {
   // One flat graph per loop body, branch and main. From here on only kernels, loops and branches hold regions.
   run_pass(gate, inlining, module);
   if (stops(gate, inlining, module)) return result;
+
+  // From here on what must be finite is said by plain checks.
+  run_pass(gate, finite_checks, module);
+  if (stops(gate, finite_checks, module)) return result;
 
   // From here on a loop is a while_loop, and only loops without a bound have tapes.
   run_pass(gate, scan_lowering, module);
@@ -65,7 +75,7 @@ PipelineResult run_pipeline(Module module, const PipelineOptions& options) {
   if (stops(gate, fusion, module)) return result;
 
   // Kernels as loops, statements in order, every buffer at its place in memory: what code generation reads.
-  run_planning(gate, module);
+  run_planning(gate, module, memory);
   return result;
 }
 

@@ -18,7 +18,14 @@ constexpr std::size_t largest_chunk = std::size_t{64} << 20;
 
 std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
+std::size_t alignment_of(std::size_t bytes) { return bytes >= huge_from ? huge_page : cache_line; }
+
 }  // namespace
+
+std::uint64_t allocated_bytes(std::uint64_t bytes) {
+  if (bytes > PTRDIFF_MAX - huge_page) return bytes;
+  return round_up(std::max(bytes, std::uint64_t{cache_line}), alignment_of(bytes));
+}
 
 void MemoryMeter::charge(std::uint64_t bytes, const char* what, Location where) {
   const std::uint64_t before = used_.fetch_add(bytes, std::memory_order_relaxed);
@@ -33,8 +40,8 @@ void MemoryMeter::charge(std::uint64_t bytes, const char* what, Location where) 
 Memory::Memory(std::size_t bytes, MemoryMeter& meter, const char* what, Location where) {
   if (bytes > PTRDIFF_MAX - huge_page)
     throw Error(ErrorCode::out_of_memory, std::to_string(bytes) + " bytes for " + what + " are more than can be addressed", where);
-  const std::size_t alignment = bytes >= huge_from ? huge_page : cache_line;
-  const std::size_t rounded = round_up(std::max(bytes, cache_line), alignment);
+  const std::size_t alignment = alignment_of(bytes);
+  const std::size_t rounded = allocated_bytes(bytes);
   meter.charge(rounded, what, where);
   data_ = static_cast<unsigned char*>(std::aligned_alloc(alignment, rounded));
   if (data_ == nullptr) {

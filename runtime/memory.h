@@ -11,6 +11,9 @@
 
 namespace kiln::runtime {
 
+/// How much memory a piece of so many bytes takes: 64-byte lines, large pieces whole 2 MB pages.
+std::uint64_t allocated_bytes(std::uint64_t bytes);
+
 /// Counts a session's bytes against its limit.
 class MemoryMeter {
  public:

@@ -74,6 +74,27 @@ struct CustomCallSpec {
   CustomFunction function;  ///< found by name when the program is made ready to run; no part of its description
 };
 
+/// A value that a run shows. Generated code reports its index.
+struct PrintSpec {
+  std::string message;
+  DType dtype = DType::f32;
+  std::int32_t rank = 0;
+  Location where;
+};
+
+/// What was done to keep a memory limit; bytes are those of variables, their shadows and the arena together.
+struct MemorySpec {
+  struct Part {
+    std::int64_t operations = 0;
+    Location first, last;
+  };
+  std::uint64_t limit = 0;  ///< 0: there is none
+  std::uint64_t needed = 0;
+  std::uint64_t without = 0;  ///< what is needed when nothing is computed again
+  std::int64_t extra_permille = 0;
+  std::vector<Part> recomputed;
+};
+
 /// A compiled program: immutable after construction, shared by all runs.
 struct Program {
   std::vector<PortSpec> inputs, outputs;
@@ -82,6 +103,8 @@ struct Program {
   std::vector<CheckSpec> checks;
   std::vector<DimCheck> dim_checks;
   std::vector<CustomCallSpec> custom_calls;
+  std::vector<PrintSpec> prints;
+  MemorySpec memory;
   std::vector<Array> constants;
   std::vector<std::int32_t> input_feeds;    ///< of each input: which feed of the request it is
   std::vector<std::int32_t> fetch_outputs;  ///< of each fetch of the request: which output it is, or -1 for an operation

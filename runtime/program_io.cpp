@@ -200,6 +200,21 @@ void exchange(Stream& s, P& program) {
     s.list(call.results, [](Stream& s, auto& value) { exchange_type(s, value); });
     exchange_location(s, call.where);
   });
+  s.list(program.prints, [](Stream& s, auto& print) {
+    s.text(print.message);
+    s.value(print.dtype);
+    s.value(print.rank);
+    exchange_location(s, print.where);
+  });
+  s.value(program.memory.limit);
+  s.value(program.memory.needed);
+  s.value(program.memory.without);
+  s.value(program.memory.extra_permille);
+  s.list(program.memory.recomputed, [](Stream& s, auto& part) {
+    s.value(part.operations);
+    exchange_location(s, part.first);
+    exchange_location(s, part.last);
+  });
   s.list(program.constants, [](Stream& s, auto& constant) { s.array(constant); });
   s.list(program.input_feeds, [](Stream& s, auto& feed) { s.value(feed); });
   s.list(program.fetch_outputs, [](Stream& s, auto& output) { s.value(output); });
@@ -241,6 +256,10 @@ void validate(const Program& program, const Reader& reader) {
     for (const auto* list : {&call.inputs, &call.results})
       for (const ValueSpec& value : *list) check_type(value, call.name);
   for (const VariableSpec& variable : program.variables) check_dtype(variable.dtype);
+  for (const PrintSpec& print : program.prints) {
+    check_dtype(print.dtype);
+    if (print.rank < 0 || print.rank > 4096) reader.fail("the rank of a print makes no sense");
+  }
   for (const CheckSpec& check : program.checks)
     if (check.code > ErrorCode::poisoned) reader.fail("an error code does not exist");
   for (const DimCheck& check : program.dim_checks) {

@@ -4,6 +4,7 @@
 // which keeps alive whatever it needs.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -28,6 +29,13 @@ class ProgramSource {
   /// and fetch_outputs say how its inputs and outputs map to the two lists.
   virtual std::shared_ptr<const Program> compile(std::span<const Key> fetches, std::span<const Key> feeds, const SessionOptions& options,
                                                  Location where) = 0;
+
+  /// The same with less memory, for a run whose symbols have these values and which does not fit into the options' memory_limit. Throws
+  /// Error(out_of_memory) with the figures when none does; null: there is only one program.
+  virtual std::shared_ptr<const Program> compile_for(std::span<const Key>, std::span<const Key>, const SessionOptions&,
+                                                     const std::map<std::string, std::int64_t>&, Location) {
+    return nullptr;
+  }
 
   /// The program that assigns every variable its initial value, but leaves `seed_variable` alone: no inputs, no outputs.
   virtual std::shared_ptr<const Program> initializer(const SessionOptions& options, Location where) = 0;

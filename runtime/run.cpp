@@ -278,7 +278,35 @@ struct SessionState::FrameLease {
 
 void SessionState::run(const CachedProgram& cached, const Strided<ArrayView>& feeds, std::span<Array> results, const RunOptions& options,
                        Location where) {
-  execute(cached, feeds, results, options, where, {});
+  execute(fitting(cached, feeds, where), feeds, results, options, where, {});
+}
+
+const CachedProgram& SessionState::fitting(const CachedProgram& cached, const Strided<ArrayView>& feeds, Location where) {
+  if (options_.memory_limit == 0 || cached.program->symbols.empty() || feeds.size() != cached.feeds.size()) return cached;
+  Frame probe(meter_);
+  const CachedProgram* at = &cached;
+  while (true) {
+    const Program& program = *at->program;
+    bind_feeds(program, feeds, probe, where);
+    probe.values.assign(static_cast<std::size_t>(std::max(program.plan_values, 1)), 0);
+    if (program.plan == nullptr || program.plan(program.self, probe.symbols.data(), probe.values.data()) != KILN_OK) return *at;
+    const auto arena = static_cast<std::uint64_t>(std::max<std::int64_t>(probe.values[0], 0));
+    if (at->variable_bytes + (arena > 0 ? allocated_bytes(arena) : 0) <= options_.memory_limit) return *at;
+    if (const CachedProgram* smaller = at->smaller.load(std::memory_order_acquire)) {
+      at = smaller;
+      continue;
+    }
+    std::lock_guard guard(compile_mutex_);
+    if (at->smaller.load() != nullptr) continue;  // another thread was first
+    std::map<std::string, std::int64_t> extents;
+    for (std::size_t s = 0; s < program.symbols.size(); ++s) extents[program.symbols[s].name] = probe.symbols[s];
+    std::shared_ptr<const Program> compiled = source_->compile_for(at->fetches, at->feeds, options_, extents, where);
+    if (compiled == nullptr) return *at;
+    std::unique_ptr<CachedProgram> made = describe(std::move(compiled), where);
+    keep_request(*made, at->fetches, at->feeds);
+    at->smaller.store(made.get(), std::memory_order_release);
+    return *made.release();
+  }
 }
 
 void SessionState::execute(const CachedProgram& cached, const Strided<ArrayView>& feeds, std::span<Array> results,
@@ -294,12 +322,13 @@ void SessionState::execute(const CachedProgram& cached, const Strided<ArrayView>
   FrameLease lease(*this);
   Frame& frame = *lease.frame;
   CustomCalls functions(*this, program, frame);
+  Prints prints(options_, program);
 
   bind_feeds(program, feeds, frame, where);
   frame.values.assign(static_cast<std::size_t>(std::max(program.plan_values, 1)), 0);
   if (program.plan != nullptr) {
     const std::int32_t status = program.plan(program.self, frame.symbols.data(), frame.values.data());
-    if (status != KILN_OK) fail(program, status, 0, functions, options, where);
+    if (status != KILN_OK) fail(program, status, 0, functions, prints, options, where);
   }
   check_extents(program, feeds, frame, where);
 
@@ -345,13 +374,17 @@ void SessionState::execute(const CachedProgram& cached, const Strided<ArrayView>
     call.custom_call = CustomCalls::hook;
     call.custom_call_context = &functions;
   }
+  if (!program.prints.empty()) {
+    call.print = Prints::hook;
+    call.print_context = &prints;
+  }
   call.program = program.self;
 
   {
     RunLockGuard guard(run_lock_, cached.access, [&] { return stop.poll(); });
-    if (guard.status() != KILN_OK) fail(program, guard.status(), 0, functions, options, where);
+    if (guard.status() != KILN_OK) fail(program, guard.status(), 0, functions, prints, options, where);
     if (stop.any()) {
-      if (const std::int32_t status = stop.poll(); status != KILN_OK) fail(program, status, 0, functions, options, where);
+      if (const std::int32_t status = stop.poll(); status != KILN_OK) fail(program, status, 0, functions, prints, options, where);
     }
     for (std::size_t v = 0; v < cached.slots.size(); ++v) {
       VariableSlot& slot = *cached.slots[v];
@@ -368,7 +401,7 @@ void SessionState::execute(const CachedProgram& cached, const Strided<ArrayView>
     // The initializer draws from the start of the random sequence; what it found comes back should it fail.
     RandomRestart restart(random, options_.seed);
     const std::int32_t status = program.entry(&call);
-    if (status != KILN_OK) fail(program, status, call.detail, functions, options, where);
+    if (status != KILN_OK) fail(program, status, call.detail, functions, prints, options, where);
     restart.keep();
     for (std::size_t v = 0; v < cached.slots.size(); ++v) {
       if (!program.variables[v].assigned) continue;
@@ -400,7 +433,7 @@ void SessionState::execute(const CachedProgram& cached, const Strided<ArrayView>
 }
 
 void SessionState::fail(const Program& program, std::int32_t status, std::int64_t detail, const CustomCalls& functions,
-                        const RunOptions& options, Location where) {
+                        const Prints& prints, const RunOptions& options, Location where) {
   switch (status) {
     case KILN_CHECK_FAILED: {
       internal_check(detail >= 0 && static_cast<std::size_t>(detail) < program.checks.size(),
@@ -421,6 +454,7 @@ void SessionState::fail(const Program& program, std::int32_t status, std::int64_
       throw Error(ErrorCode::out_of_memory, "no memory for the tapes of a loop's gradient", where,
                   "a while_loop with max_trip_count keeps its tape in memory that is known before the run");
     case KILN_CUSTOM_CALL: functions.fail(detail, where);
+    case KILN_PRINT_FAILED: prints.fail();
     case KILN_OVERFLOW:
       throw Error(ErrorCode::out_of_memory, "a size does not fit in 63 bits for the dimensions fed", where, "feed smaller arrays");
     default: throw InternalError("generated code returned status " + std::to_string(status));

@@ -94,16 +94,20 @@ const CachedProgram& SessionState::resolve(std::span<const Key> fetches, const S
   internal_check(made->program->fetch_outputs.size() == fetches.size(), "a program source must say where each fetch comes from");
   for (std::int32_t feed : made->program->input_feeds)
     internal_check(feed >= 0 && static_cast<std::size_t>(feed) < feeds.size(), "an input of a program is no feed of its request");
-  const auto owned = [&](const Key& key) {
-    const std::string& name = made->names.emplace_back(key.name());
-    return key.kind() == Key::Kind::name ? Key(name) : Key(key.kind(), key.graph(), key.id(), name);
-  };
-  for (const Key& key : fetches) made->fetches.push_back(owned(key));
-  for (const Key& key : feed_list) made->feeds.push_back(owned(key));
+  keep_request(*made, fetches, feed_list);
   made->hash = hash;
   made->next = bucket.load(std::memory_order_relaxed);
   bucket.store(made.get(), std::memory_order_release);
   return *made.release();
+}
+
+void SessionState::keep_request(CachedProgram& made, std::span<const Key> fetches, std::span<const Key> feeds) {
+  const auto owned = [&](const Key& key) {
+    const std::string& name = made.names.emplace_back(key.name());
+    return key.kind() == Key::Kind::name ? Key(name) : Key(key.kind(), key.graph(), key.id(), name);
+  };
+  for (const Key& key : fetches) made.fetches.push_back(owned(key));
+  for (const Key& key : feeds) made.feeds.push_back(owned(key));
 }
 
 std::unique_ptr<CachedProgram> SessionState::describe(std::shared_ptr<const Program> program, Location where) {
@@ -117,6 +121,12 @@ std::unique_ptr<CachedProgram> SessionState::describe(std::shared_ptr<const Prog
       made->access = Access::write;
     else if (made->access == Access::none)
       made->access = Access::read;
+  }
+  if (options_.memory_limit != 0) {
+    for (const VariableInfo& variable : source_->variables())
+      made->variable_bytes += allocated_bytes(static_cast<std::uint64_t>(variable.shape.size()) * size_of(variable.dtype));
+    for (const VariableSpec& variable : p.variables)
+      if (variable.shadowed) made->variable_bytes += allocated_bytes(static_cast<std::uint64_t>(variable.shape.size()) * size_of(variable.dtype));
   }
   made->constant_copies.reserve(p.constants.size());
   for (const Array& constant : p.constants) {
@@ -174,6 +184,10 @@ void SessionState::initialize(Location where) {
   internal_check(initializer->program->inputs.empty() && initializer->program->outputs.empty(), "an initializer has no inputs and outputs");
   initializer->access = Access::write;
   execute(*initializer, {}, {}, {}, where, random);
+  // Second buffers that only the initializer needs would be held for nothing; other programs make theirs again.
+  std::lock_guard guard(compile_mutex_);
+  RunLockGuard write(run_lock_, Access::write);
+  for (VariableSlot& slot : slots_) slot.shadow = Memory();
 }
 
 Array SessionState::value(const Key& variable, Location where) {
@@ -324,6 +338,10 @@ Array Session::run(const Key& fetch, ListRef<Feed> feeds, const RunOptions& opti
 
 Callable Session::callable_list(std::span<const Key> fetches, std::span<const Key> feeds, Location where) {
   return Callable(state_, &state_->resolve(fetches, feeds, where));
+}
+
+std::string Session::memory_report_list(std::span<const Key> fetches, std::span<const Key> feeds, Location where) {
+  return state_->memory_report(fetches, feeds, where);
 }
 
 void Session::initialize(std::source_location where) { state_->initialize(where); }

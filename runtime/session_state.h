@@ -21,6 +21,7 @@
 #include "kiln/session.h"
 #include "runtime/custom_call.h"
 #include "runtime/memory.h"
+#include "runtime/prints.h"
 #include "runtime/program.h"
 #include "runtime/program_source.h"
 #include "runtime/run_lock.h"
@@ -58,6 +59,11 @@ class Strided {
 
 /// A program with everything about it that runs would otherwise compute each time.
 struct CachedProgram {
+  CachedProgram() = default;
+  ~CachedProgram() { delete smaller.load(); }
+  CachedProgram(const CachedProgram&) = delete;
+  CachedProgram& operator=(const CachedProgram&) = delete;
+
   std::shared_ptr<const Program> program;
   Access access = Access::none;
   std::vector<VariableSlot*> slots;       ///< of each variable of the program
@@ -65,6 +71,9 @@ struct CachedProgram {
   std::vector<Array> constant_copies;     ///< those that were not aligned as generated code needs them
   std::vector<std::int32_t> first_fetch;  ///< of each output: the fetch that its memory belongs to
   std::size_t fetch_count = 0;
+  std::uint64_t variable_bytes = 0;  ///< with a memory limit: of all variables, and the shadows of this program
+  /// The program for runs that this one has too little memory for; owned.
+  mutable std::atomic<CachedProgram*> smaller = nullptr;
 
   // The request that this answers; names of keys point into `names`.
   std::size_t hash = 0;
@@ -124,6 +133,9 @@ class SessionState {
   void run(const CachedProgram& cached, const Strided<ArrayView>& feeds, std::span<Array> results, const RunOptions& options,
            Location where);
 
+  /// What the program for a request needs in memory, as text for people.
+  std::string memory_report(std::span<const Key> fetches, std::span<const Key> feeds, Location where);
+
   void initialize(Location where);
   Array value(const Key& variable, Location where);
   void set_value(const Key& variable, const ArrayView& value, Location where);
@@ -134,6 +146,9 @@ class SessionState {
  private:
   struct FrameLease;
 
+  /// The program for a request that the feeds of this run leave enough memory for: this one, or one that computes more again.
+  const CachedProgram& fitting(const CachedProgram& cached, const Strided<ArrayView>& feeds, Location where);
+  static void keep_request(CachedProgram& made, std::span<const Key> fetches, std::span<const Key> feeds);
   std::unique_ptr<CachedProgram> describe(std::shared_ptr<const Program> program, Location where);
   VariableSlot& slot_of(const std::string& name, DType dtype, const Shape& shape, Location made, Location where);
   VariableSlot& slot_of(const VariableInfo& info, Location where) { return slot_of(info.name, info.dtype, info.shape, info.where, where); }
@@ -141,7 +156,7 @@ class SessionState {
   void execute(const CachedProgram& cached, const Strided<ArrayView>& feeds, std::span<Array> results, const RunOptions& options,
                Location where, const RandomState& random);
   [[noreturn]] void fail(const Program& program, std::int32_t status, std::int64_t detail, const CustomCalls& functions,
-                         const RunOptions& options, Location where);
+                         const Prints& prints, const RunOptions& options, Location where);
 
   std::shared_ptr<ProgramSource> source_;
   SessionOptions options_;

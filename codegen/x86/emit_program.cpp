@@ -72,6 +72,9 @@ class ProgramEmitter {
     failed_ = BasicBlock::Create(m_.context, "failed");
     b_.SetInsertPoint(block("entry"));
     status_ = b_.CreateAlloca(m_.i32);
+    std::size_t rank = 0;
+    for (const ir::ProgramPrint& print : program_.prints) rank = std::max(rank, print.type.rank());
+    extents_ = b_.CreateAlloca(m_.i64, m_.integer(static_cast<std::int64_t>(rank)));
   }
 
   void end() {
@@ -93,7 +96,7 @@ class ProgramEmitter {
     for (std::size_t first = 0; first < count; first += piece) {
       llvm::Function* const outer = function_;
       BasicBlock* const outer_failed = failed_;
-      Value* const outer_status = status_;
+      Value *const outer_status = status_, *const outer_extents = extents_;
       const auto place = b_.saveIP();
       llvm::Function* part = m_.new_function(
           outer->getName().str() + ".part", llvm::FunctionType::get(m_.i32, {m_.pointer, m_.pointer, m_.pointer, m_.pointer}, false), true);
@@ -108,6 +111,7 @@ class ProgramEmitter {
       call_ = outer->getArg(0);
       failed_ = outer_failed;
       status_ = outer_status;
+      extents_ = outer_extents;
       std::tie(ready_, pointers_, offsets_) = std::tuple(shared[0], shared[1], shared[2]);
       b_.restoreIP(place);
       std::vector<Value*> arguments{call_};
@@ -236,6 +240,12 @@ class ProgramEmitter {
         b_.SetInsertPoint(next);
         break;
       }
+      case StatementKind::print: {
+        const ir::Dims& dims = program_.prints[statement.index].type.dims;
+        for (std::size_t d = 0; d < dims.size(); ++d) b_.CreateStore(dims_.emit(dims[d]), b_.CreateConstGEP1_64(m_.i64, extents_, d));
+        return_if_failed(b_.CreateCall(print_helper(), {call_, m_.integer(statement.index), pointer_of(statement.buffers[0]), extents_}));
+        break;
+      }
       case StatementKind::poll: return_if_failed(b_.CreateCall(poll_helper(), {call_})); break;
       case StatementKind::commit: {
         Value* current = slot(offsetof(kiln_call, variables), statement.index);
@@ -303,6 +313,32 @@ class ProgramEmitter {
     b.SetInsertPoint(failed);
     b.CreateAlignedStore(helper->getArg(1), field(offsetof(kiln_call, detail)), llvm::Align(8));
     b.CreateRet(b.getInt32(KILN_CUSTOM_CALL));
+    return helper;
+  }
+
+  /// i32 print(call, index, data, extents): KILN_OK when there is no hook or it returns 0, else KILN_PRINT_FAILED with the index as detail.
+  llvm::Function* print_helper() {
+    llvm::Function*& helper = m_.helpers["kiln.print"];
+    if (helper) return helper;
+    auto* const type = llvm::FunctionType::get(m_.i32, {m_.pointer, m_.i64, m_.pointer, m_.pointer}, false);
+    helper = m_.new_function("kiln.print", type, true);
+    Builder b(BasicBlock::Create(m_.context, "entry", helper));
+    BasicBlock* show = BasicBlock::Create(m_.context, "show", helper);
+    BasicBlock* done = BasicBlock::Create(m_.context, "done", helper);
+    BasicBlock* failed = BasicBlock::Create(m_.context, "failed", helper);
+    const auto field = [&](std::size_t offset) { return b.CreateConstGEP1_64(m_.i8, helper->getArg(0), offset); };
+    const auto load = [&](std::size_t offset) { return b.CreateAlignedLoad(m_.pointer, field(offset), llvm::Align(8)); };
+    Value* hook = load(offsetof(kiln_call, print));
+    b.CreateCondBr(b.CreateIsNull(hook), done, show);
+    b.SetInsertPoint(show);
+    Value* answer =
+        b.CreateCall(type, hook, {load(offsetof(kiln_call, print_context)), helper->getArg(1), helper->getArg(2), helper->getArg(3)});
+    b.CreateCondBr(b.CreateICmpEQ(answer, b.getInt32(0)), done, failed);
+    b.SetInsertPoint(done);
+    b.CreateRet(b.getInt32(KILN_OK));
+    b.SetInsertPoint(failed);
+    b.CreateAlignedStore(helper->getArg(1), field(offsetof(kiln_call, detail)), llvm::Align(8));
+    b.CreateRet(b.getInt32(KILN_PRINT_FAILED));
     return helper;
   }
 
@@ -381,6 +417,7 @@ class ProgramEmitter {
   Value* status_ = nullptr;
   Value* ready_ = nullptr;     ///< one byte per tape: its state is initialised
   Value* pointers_ = nullptr;  ///< the buffers of the custom call that is being made
+  Value* extents_ = nullptr;   ///< those of the value that is being printed
   Value* offsets_ = nullptr;   ///< the table of symbolic arena offsets
   std::vector<std::int64_t> offset_slots_;
 };

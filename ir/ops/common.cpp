@@ -42,6 +42,7 @@ void require_equal(const InferContext& context, const Dim& a, const Dim& b, cons
     case Truth::no: fail(context, ErrorCode::shape_mismatch, no);
     case Truth::unknown: break;
   }
+  if (context.unproven) return context.unproven->push_back({a, b, no});
   fail(context, ErrorCode::shape_mismatch, fmt::format("it cannot be shown that {} equals {}: {}", to_string(a), to_string(b), no),
        one_symbol_hint);
 }

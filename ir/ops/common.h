@@ -17,8 +17,8 @@ namespace kiln::ir::ops {
 const Type& tensor(const InferContext& context, std::size_t i);
 Type tensor_type(DType dtype, Dims dims);
 
-/// Throws shape_mismatch unless the extents are known to be equal. `no` is the message when they differ for certain, a sentence that
-/// names both types.
+/// Throws shape_mismatch unless the extents are known to be equal, or the context takes note of those that may be: the caller then goes on
+/// with `a`. `no` is the message when they differ, a sentence that names both types.
 void require_equal(const InferContext& context, const Dim& a, const Dim& b, const std::string& no);
 /// Throws shape_mismatch unless a <= b for all values of the symbols; `what` says of a and b what they are.
 void require_less_equal(const InferContext& context, const Dim& a, const Dim& b, const std::string& what);

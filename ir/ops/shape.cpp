@@ -53,6 +53,27 @@ std::vector<Type> infer_reshape(const InferContext& context) {
   return {tensor_type(operand.dtype, dims)};
 }
 
+std::vector<Type> infer_match_extents(const InferContext& context) {
+  const Type& operand = tensor(context, 0);
+  const Dims& dims = dims_or_empty(context.attributes, "dims");
+  const Dims& left = context.attributes.dims("left");
+  const Dims& right = context.attributes.dims("right");
+  require_extents(context, dims);
+  require_length(context, right.size(), left.size(), "right");
+  const auto match = [&](const Dim& a, const Dim& b) {
+    bool found = equals(a, b) == Truth::yes;
+    for (std::size_t i = 0; i < left.size(); ++i) found = found || (left[i] == a && right[i] == b) || (left[i] == b && right[i] == a);
+    return found;
+  };
+  bool fits = operand.rank() == dims.size();
+  for (std::size_t d = 0; fits && d < dims.size(); ++d) fits = match(operand.dims[d], dims[d]);
+  if (!fits && !match(product(operand.dims), product(dims)))
+    fail(context, ErrorCode::shape_mismatch,
+         fmt::format("{} cannot become {}: {} == {} does not say that", to_string(operand), to_string(dims), to_string(left),
+                     to_string(right)));
+  return {tensor_type(operand.dtype, dims)};
+}
+
 std::vector<Type> infer_transpose(const InferContext& context) {
   const Type& operand = tensor(context, 0);
   const auto& permutation = integers_or_empty(context.attributes, "permutation");
@@ -92,6 +113,16 @@ std::vector<Array> evaluate_broadcast_in_dim(const EvaluateContext& context) {
 }
 
 std::vector<Array> evaluate_reshape(const EvaluateContext& context) { return {context.operands[0].reshape(context.result_shapes[0])}; }
+
+std::vector<Array> evaluate_match_extents(const EvaluateContext& context) {
+  const Dims& left = context.attributes.dims("left");
+  const Dims& right = context.attributes.dims("right");
+  for (std::size_t i = 0; i < left.size(); ++i)
+    if (left[i].constant() != right[i].constant())
+      throw Error(ErrorCode::shape_mismatch,
+                  fmt::format("{} ({} and {} in this run)", context.attributes.text("message"), left[i].constant(), right[i].constant()));
+  return evaluate_reshape(context);
+}
 
 std::vector<Array> evaluate_transpose(const EvaluateContext& context) {
   const Array& operand = context.operands[0];
@@ -134,6 +165,11 @@ void gradient_broadcast_in_dim(GradientContext& c) {
   for (const std::int64_t p : kept) permutation.push_back(std::ranges::find(order, p) - order.begin());
   if (!std::ranges::is_sorted(permutation)) sum = b.transpose(sum, permutation);
   c.add(0, b.type(sum) == operand ? sum : b.reshape(sum, operand.dims));
+}
+
+void gradient_match_extents(GradientContext& c) {
+  const Dims dims = c.builder().type(c.operand(0)).dims;
+  c.add(0, c.builder().create(Op::match_extents, {c.cotangent()}, c.node().attributes.with("dims", dims)));
 }
 
 void gradient_reshape(GradientContext& c) {
@@ -223,6 +259,13 @@ Dims reshaped_index(std::span<const Dim> index, const Dims& from, const Dims& to
     i = i_end, j = j_end;
   }
   return result;
+}
+
+/// The same index: where ranks are equal so are extents.
+ScalarId element_match_extents(ScalarBuilder& b, const Node&, std::size_t, std::span<const Dim> index) {
+  const Dims &from = b.operand_type(0).dims, &to = b.result_type().dims;
+  if (from.size() == to.size()) return b.operand(0, Dims(index.begin(), index.end()));
+  return b.operand(0, reshaped_index(index, from, to));
 }
 
 ScalarId element_reshape(ScalarBuilder& b, const Node&, std::size_t, std::span<const Dim> index) {
@@ -321,6 +364,22 @@ std::vector<Sample> samples_reshape(Op) {
           of(SampleClass::symbolic, {n}, {1, n, 1})};
 }
 
+std::vector<Sample> samples_match_extents(Op) {
+  const Dim n = sample_symbol();
+  const auto of = [](SampleClass kind, Dims from, Dims to, Dim left, Dim right) {
+    return Sample{.kind = kind,
+                  .operands = {sample_type(std::move(from))},
+                  .attributes = {{"dims", std::move(to)}, {"left", Dims{left}}, {"right", Dims{right}}, {"message", "they differ"}}};
+  };
+  return {of(SampleClass::scalar, {}, {}, 1, 1),
+          of(SampleClass::one, {1}, {1}, 1, 1),
+          of(SampleClass::empty, {0, 3}, {0, 3}, 0, 0),
+          of(SampleClass::odd, {3, 5}, {3, 5}, 3, 3),
+          of(SampleClass::wide, {2, 67}, {2, 67}, 67, 67),
+          of(SampleClass::symbolic, {n, 3}, {floordiv(n * n, max(n, 1)), 3}, n, floordiv(n * n, max(n, 1))),
+          of(SampleClass::symbolic, {n * 2}, {2, floordiv(n * n, max(n, 1))}, n * 2, 2 * floordiv(n * n, max(n, 1)))};
+}
+
 std::vector<Sample> samples_transpose(Op) {
   const Dim n = sample_symbol();
   const auto of = [](SampleClass kind, Dims from, std::vector<std::int64_t> permutation) {
@@ -356,6 +415,10 @@ constexpr AttributeSpec broadcast_in_dim_attributes[] = {
     {"dims", AttributeKind::dims, "of the result", false},
     {"positions", AttributeKind::integers, "operand dim i becomes result dim positions[i]", false}};
 constexpr AttributeSpec reshape_attributes[] = {{"dims", AttributeKind::dims, "of the result", false}};
+constexpr AttributeSpec match_extents_attributes[] = {{"dims", AttributeKind::dims, "of the result", false},
+                                                      {"left", AttributeKind::dims, "extents that must be equal to"},
+                                                      {"right", AttributeKind::dims, "these"},
+                                                      {"message", AttributeKind::text, "what is wrong should they differ"}};
 constexpr AttributeSpec transpose_attributes[] = {
     {"permutation", AttributeKind::integers, "result dim i is operand dim permutation[i]", false}};
 constexpr AttributeSpec reverse_attributes[] = {{"dimensions", AttributeKind::integers, "the dims whose order is turned round", false}};
@@ -420,6 +483,24 @@ constinit const OpInfo OpEntry<Op::reshape>::info = {
     .gradient = gradient_reshape,
     .element = element_reshape,
     .samples = samples_reshape,
+    .no_samples = moves_only,
+};
+
+template <>
+constinit const OpInfo OpEntry<Op::match_extents>::info = {
+    .name = "match_extents",
+    .doc =
+        "The operand under other dims, which are the same in every run: a run in which left[i] and right[i] differ fails before it starts, "
+        "with Error(shape_mismatch) and `message`. Dims match one by one, or, as in a reshape, in their product. Who makes a node whose "
+        "operands' extents are equal for all that is known puts one of these before it; types of all other nodes agree exactly.",
+    .min_operands = 1,
+    .max_operands = 1,
+    .attributes = match_extents_attributes,
+    .infer = infer_match_extents,
+    .evaluate = evaluate_match_extents,
+    .gradient = gradient_match_extents,
+    .element = element_match_extents,
+    .samples = samples_match_extents,
     .no_samples = moves_only,
 };
 

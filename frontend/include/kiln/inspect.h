@@ -12,6 +12,8 @@ struct InspectOptions {
   std::string after_pass = "program";
   /// "native", an x86-64 level ("x86-64-v3"), or a CPU name that LLVM knows.
   std::string target = "native";
+  /// As SessionOptions::memory_limit; 0: none. Symbols count with their typical values.
+  std::uint64_t memory_limit = 0;
   bool locations = false;  ///< with the user's lines, in tensor IR and program IR
 };
 

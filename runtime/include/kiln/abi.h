@@ -20,7 +20,8 @@ enum {
   KILN_DEADLINE = 3,
   KILN_OUT_OF_MEMORY = 4,
   KILN_CUSTOM_CALL = 5, /* call->detail is the index of the custom call */
-  KILN_OVERFLOW = 6     /* a size does not fit in 63 bits */
+  KILN_OVERFLOW = 6,    /* a size does not fit in 63 bits */
+  KILN_PRINT_FAILED = 7 /* the print hook did not return 0 */
 };
 
 /* A piece of a parallel loop: iterations begin..end-1. */
@@ -50,6 +51,10 @@ typedef struct kiln_call {
      other than 0 the run ends with KILN_CUSTOM_CALL. Called before any commit. Null: there are no functions, every call fails. */
   int32_t (*custom_call)(void* custom_call_context, int64_t index, const void* const* inputs, void* const* outputs);
   void* custom_call_context;
+  /* Shows a value: print `index` of the program, with the value's extents. On a result other than 0 the run ends with KILN_PRINT_FAILED.
+     Called before any commit. Null: nothing is shown. */
+  int32_t (*print)(void* print_context, int64_t index, const void* data, const int64_t* extents);
+  void* print_context;
   void* program;                 /* for interpreters: the program object */
   int64_t detail;
 } kiln_call;

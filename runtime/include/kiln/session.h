@@ -12,6 +12,7 @@
 #include <chrono>
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -122,8 +123,15 @@ struct SessionOptions {
   int threads = 0;
   /// Seed of all random operations and initializers. The same seed gives the same numbers on every machine.
   std::uint64_t seed = 0;
-  /// Most bytes for variables and intermediate values together; 0: no limit.
+  /// Most bytes for variables and intermediate values together; 0: no limit. Where a training step needs more, parts of its forward pass are
+  /// computed a second time instead of being kept, as few as suffice; memory_report() says which. Error(out_of_memory) where that is not
+  /// enough.
   std::uint64_t memory_limit = 0;
+  /// Every run checks what it returns and assigns, and where a value is infinite or NaN fails with Error(check_failed), naming the operation
+  /// that made it from finite ones. For looking for errors: it costs time and memory.
+  bool check_finite = false;
+  /// Receives what print() shows, a line at a time and without its end. Not given: it goes to stderr.
+  std::function<void(std::string_view line)> print = nullptr;
   /// Where compiled programs are kept between processes. Not given: the user's cache folder; "": nowhere.
   std::optional<std::string> cache_folder = std::nullopt;
   Engine engine = Engine::compiled;
@@ -237,6 +245,17 @@ class Session {
     callable_list(fetches.span(), feeds.span(), where);
   }
 
+  /// What the run of these fetches and feeds needs in memory, and what was done to keep memory_limit: which lines of the forward pass are
+  /// computed again, and what that costs. Where extents are symbolic, for those of the latest run that needed another program.
+  std::string memory_report(std::initializer_list<Key> fetches, ListRef<Key> feeds = {},
+                            std::source_location where = std::source_location::current()) {
+    return memory_report_list({fetches.begin(), fetches.size()}, feeds.span(), where);
+  }
+  std::string memory_report(const ListRef<Key>& fetches, ListRef<Key> feeds = {},
+                            std::source_location where = std::source_location::current()) {
+    return memory_report_list(fetches.span(), feeds.span(), where);
+  }
+
   /// Gives every variable its initial value, whether it has a value or not, and starts the random numbers anew from the seed: calling it
   /// again brings back the same state. Variables made without an initial value stay as they are.
   void initialize(std::source_location where = std::source_location::current());
@@ -256,6 +275,7 @@ class Session {
 
  private:
   std::vector<Array> run_list(std::span<const Key> fetches, std::span<const Feed> feeds, const RunOptions& options, Location where);
+  std::string memory_report_list(std::span<const Key> fetches, std::span<const Key> feeds, Location where);
   Callable callable_list(std::span<const Key> fetches, std::span<const Key> feeds, Location where);
 
   std::shared_ptr<runtime::SessionState> state_;
