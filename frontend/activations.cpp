@@ -58,16 +58,16 @@ Tensor relu6(const Operand& x) {
   return element_function(x, "relu6", [](const Tensor& t) { return limited(t, 0, 6); });
 }
 
-Tensor hard_tanh(const Operand& x, double low, double high) {
-  return element_function(x, "hard_tanh", [&](const Tensor& t) { return limited(t, low, high); });
+Tensor hardtanh(const Operand& x, double low, double high) {
+  return element_function(x, "hardtanh", [&](const Tensor& t) { return limited(t, low, high); });
 }
 
-Tensor hard_sigmoid(const Operand& x, double slope, double offset) {
-  return element_function(x, "hard_sigmoid", [&](const Tensor& t) { return limited(slope * t + offset, 0, 1); });
+Tensor hardsigmoid(const Operand& x, double slope, double offset) {
+  return element_function(x, "hardsigmoid", [&](const Tensor& t) { return limited(slope * t + offset, 0, 1); });
 }
 
-Tensor hard_swish(const Operand& x) {
-  return element_function(x, "hard_swish", [](const Tensor& t) { return t * limited(t + 3, 0, 6) / 6; });
+Tensor hardswish(const Operand& x) {
+  return element_function(x, "hardswish", [](const Tensor& t) { return t * limited(t + 3, 0, 6) / 6; });
 }
 
 Tensor selu(const Operand& x) {
@@ -88,8 +88,8 @@ Tensor softplus(const Operand& x, double beta) {
                           [&](const Tensor& t) { return beta == 1 ? stable_softplus(t) : stable_softplus(beta * t) / beta; });
 }
 
-Tensor log_sigmoid(const Operand& x) {
-  return element_function(x, "log_sigmoid", [](const Tensor& t) { return -stable_softplus(-t); });
+Tensor logsigmoid(const Operand& x) {
+  return element_function(x, "logsigmoid", [](const Tensor& t) { return -stable_softplus(-t); });
 }
 
 Tensor mish(const Operand& x) {

@@ -154,6 +154,12 @@ Tensor frac(const Operand& x) {
 
 Tensor fmod(const Operand& a, const Operand& b) { return binary(ir::Op::remainder, numbers(a, b, "fmod")); }
 
+Tensor is_close(const Operand& a, const Operand& b, double relative, double absolute) {
+  const Two two(a, b, "is_close", is_floating, "floating", to_floats);
+  // The bound of an infinite b is infinite, or NaN: only an equal a is close to it.
+  return equal(two.a, two.b) | (is_finite(two.b) & (abs(two.a - two.b) <= absolute + relative * abs(two.b)));
+}
+
 Tensor floor_divide(const Operand& a, const Operand& b) {
   const Two two = numbers(a, b, "floor_divide");
   const Tensor rest = remainder(two.a, two.b);

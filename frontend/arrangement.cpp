@@ -1,5 +1,7 @@
 // Functions that arrange elements (kiln/arrangement.h).
 #include <fmt/format.h>
+#include <algorithm>
+#include <cmath>
 
 #include "frontend/indexing.h"
 #include "kiln/arrangement.h"
@@ -293,6 +295,28 @@ Tensor eye(Graph& graph, DType dtype, const Dim& rows, const Dim& columns, std::
   const Dims dims{rows, columns};
   c.state().use_symbols(to_ir(dims), c.emitter().location());
   return convert(equal(c.iota(DType::i64, dims, 1) - c.iota(DType::i64, dims, 0), k), dtype);
+}
+
+Tensor arange(Graph& graph, DType dtype, Scalar start, Scalar stop, Scalar step, std::source_location location) {
+  Composite c(graph, "arange", location);
+  const bool whole = start.kind() != Scalar::Kind::real && stop.kind() != Scalar::Kind::real && step.kind() != Scalar::Kind::real;
+  const double count = std::ceil((stop.as_double() - start.as_double()) / step.as_double());
+  c.require(step.as_double() != 0 && std::isfinite(count) && count < 0x1p48,
+            fmt::format("{} to {} in steps of {}", start.as_double(), stop.as_double(), step.as_double()),
+            "the step is not 0, and all numbers are finite");
+  const Dims dims{static_cast<std::int64_t>(std::max(count, 0.0))};
+  if (whole) return convert(c.iota(DType::i64, dims, 0) * step.as_integer() + start.as_integer(), dtype);
+  return convert(c.iota(DType::f64, dims, 0) * step.as_double() + start.as_double(), dtype);
+}
+
+Tensor linspace(Graph& graph, DType dtype, double start, double stop, const Dim& size, std::source_location location) {
+  Composite c(graph, "linspace", location);
+  const Dims dims{size};
+  c.state().use_symbols(to_ir(dims), c.emitter().location());
+  const Tensor i = c.iota(DType::i64, dims, 0), last = c.count(dims, {0}, DType::i64) - 1;
+  const Tensor inside = start + convert(i, DType::f64) * ((stop - start) / convert(maximum(last, 1), DType::f64));
+  // The last one is `stop`, whatever rounding makes of the sum.
+  return convert(select(equal(i, last) & (i > 0), stop, inside), dtype);
 }
 
 Tensor trace(const Operand& x, std::int64_t offset) {

@@ -116,7 +116,7 @@ Tensor convolve(const char* name, std::optional<std::size_t> spatial, const Oper
   const std::int64_t in = last ? static_cast<std::int64_t>(count) : 1, out = last ? in + 1 : 0;
   require_channels(of, x, weight, axes.channels, in, out, options.groups);
   const std::vector<std::int64_t> window = window_of(of, weight, options.layout);
-  const std::vector<std::int64_t> strides = numbers_of(of, x, options.strides, count, 1, "strides");
+  const std::vector<std::int64_t> strides = numbers_of(of, x, options.stride, count, 1, "stride");
   const std::vector<std::int64_t> dilation = numbers_of(of, x, options.dilation, count, 1, "dilation");
   ir::Dims extents;
   for (const std::int64_t axis : axes.spatial) extents.push_back(type_of(x).dims[static_cast<std::size_t>(axis)]);
@@ -158,13 +158,13 @@ Tensor convolve_transposed(const Operand& x_, const Operand& weight_, const Oper
                         ir::to_string(weight_channels), summed),
             "weights are [in, out / groups, window...], or [window..., out / groups, in] with channels last");
   const std::vector<std::int64_t> window = window_of(of, weight, options.layout);
-  const std::vector<std::int64_t> strides = numbers_of(of, x, options.strides, count, 1, "strides");
+  const std::vector<std::int64_t> strides = numbers_of(of, x, options.stride, count, 1, "stride");
   const std::vector<std::int64_t> dilation = numbers_of(of, x, options.dilation, count, 1, "dilation");
   const std::vector<std::int64_t> added = numbers_of(of, x, options.output_padding, count, 0, "output_padding");
   for (std::size_t i = 0; i < count; ++i)
     of.require(added[i] < std::max(strides[i], dilation[i]),
-               fmt::format("output_padding is {} where strides are {} and dilation is {}", added[i], strides[i], dilation[i]),
-               "output_padding is less than strides or dilation");
+               fmt::format("output_padding is {} where the stride is {} and dilation is {}", added[i], strides[i], dilation[i]),
+               "output_padding is less than stride or dilation");
   const std::vector<std::int64_t> lengths = lengths_of(window, dilation);
   ir::Dims extents;
   for (const std::int64_t axis : axes.spatial) extents.push_back(type_of(x).dims[static_cast<std::size_t>(axis)]);
@@ -281,7 +281,7 @@ struct Columns {
       : extents(spatial) {
     const std::size_t count = spatial.size();
     window = numbers_of(of, x, window_, count, 1, "the window");
-    strides = numbers_of(of, x, options.strides, count, 1, "strides");
+    strides = numbers_of(of, x, options.stride, count, 1, "stride");
     padding = numbers_of(of, x, options.padding, count, 0, "padding");
     dilation = numbers_of(of, x, options.dilation, count, 1, "dilation");
     for (std::size_t i = 0; i < count; ++i) {

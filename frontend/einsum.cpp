@@ -536,6 +536,15 @@ Tensor cross(const Operand& first, const Operand& second, std::int64_t axis) {
   return rotated(a, 1) * rotated(b, 2) - rotated(a, 2) * rotated(b, 1);
 }
 
+Tensor linear(const Operand& x, const Operand& weight, const Tensor& bias) {
+  TwoTensors of(x, weight, "linear");
+  if (of.b.rank() != 2 || of.a.rank() == 0 || !(of.a.dim(-1) == of.b.dim(1)))
+    of.of.fail(ErrorCode::shape_mismatch, fmt::format("x {} and weight {} do not fit together", to_string(of.a), to_string(of.b)),
+               "the weight is [out, in], x [..., in]; matmul() takes weights [in, out]");
+  const Tensor y = matmul(of.a, transpose(of.b));
+  return bias.valid() ? y + of.of.tensor(bias) : y;
+}
+
 Tensor bilinear(const Operand& x1, const Operand& x2, const Operand& weight, const Tensor& bias) {
   TwoTensors of(x1, x2, "bilinear");
   const Tensor w = of.of.tensor(weight);

@@ -76,6 +76,7 @@ Tensor divide(const Operand& a, const Operand& b) { return arithmetic("divide", 
 Tensor remainder(const Operand& a, const Operand& b) { return arithmetic("remainder", ir::Op::remainder, a, b); }
 Tensor negate(const Operand& a) { return of_numbers("negate", ir::Op::negate, a); }
 Tensor power(const Operand& a, const Operand& b) { return arithmetic("power", ir::Op::power, a, b); }
+Tensor pow(const Operand& a, const Operand& b) { return power(a, b); }
 Tensor atan2(const Operand& a, const Operand& b) { return binary("atan2", ir::Op::atan2, a, b, is_floating, "floating"); }
 Tensor maximum(const Operand& a, const Operand& b) { return arithmetic("maximum", ir::Op::maximum, a, b); }
 Tensor minimum(const Operand& a, const Operand& b) { return arithmetic("minimum", ir::Op::minimum, a, b); }
@@ -83,6 +84,17 @@ Tensor minimum(const Operand& a, const Operand& b) { return arithmetic("minimum"
 Tensor clamp(const Operand& x, const Operand& low, const Operand& high) {
   LocationScope scope(x.location());
   return minimum(maximum(x, low), high);
+}
+Tensor clip(const Operand& x, const Operand& low, const Operand& high) { return clamp(x, low, high); }
+
+Tensor squared_difference(const Operand& a, const Operand& b) {
+  LocationScope scope(a.location());
+  return square(a - b);
+}
+
+Tensor lerp(const Operand& a, const Operand& b, const Operand& weight) {
+  LocationScope scope(a.location());
+  return a + weight * (b - a);
 }
 
 // ---- comparison and logic
@@ -93,6 +105,10 @@ Tensor less(const Operand& a, const Operand& b) { return comparison("less", ir::
 Tensor less_equal(const Operand& a, const Operand& b) { return comparison("less_equal", ir::Comparison::le, a, b); }
 Tensor greater(const Operand& a, const Operand& b) { return comparison("greater", ir::Comparison::gt, a, b); }
 Tensor greater_equal(const Operand& a, const Operand& b) { return comparison("greater_equal", ir::Comparison::ge, a, b); }
+Tensor operator<(const Operand& a, const Operand& b) { return comparison("operator <", ir::Comparison::lt, a, b); }
+Tensor operator<=(const Operand& a, const Operand& b) { return comparison("operator <=", ir::Comparison::le, a, b); }
+Tensor operator>(const Operand& a, const Operand& b) { return comparison("operator >", ir::Comparison::gt, a, b); }
+Tensor operator>=(const Operand& a, const Operand& b) { return comparison("operator >=", ir::Comparison::ge, a, b); }
 
 namespace {
 Tensor logic(const char* name, ir::Op op, const Operand& a, const Operand& b) {
@@ -108,9 +124,7 @@ Tensor logic(const char* name, ir::Op op, const Operand& a, const Operand& b) {
 Tensor logical_and(const Operand& a, const Operand& b) { return logic("logical_and", ir::Op::and_, a, b); }
 Tensor logical_or(const Operand& a, const Operand& b) { return logic("logical_or", ir::Op::or_, a, b); }
 Tensor logical_xor(const Operand& a, const Operand& b) { return logic("logical_xor", ir::Op::xor_, a, b); }
-Tensor logical_not(const Operand& a) {
-  return unary("logical_not", ir::Op::not_, a, is_boolean, "bool", "compare first: not_equal(x, 0)");
-}
+Tensor logical_not(const Operand& a) { return unary("logical_not", ir::Op::not_, a, is_boolean, "bool", "compare first: not_equal(x, 0)"); }
 Tensor is_finite(const Operand& x) { return of_floats("is_finite", ir::Op::is_finite, x); }
 
 Tensor select(const Operand& mask, const Operand& a, const Operand& b) {
@@ -133,6 +147,10 @@ Tensor select(const Operand& mask, const Operand& a, const Operand& b) {
 }
 
 Tensor where(const Operand& mask, const Operand& a, const Operand& b) { return select(mask, a, b); }
+Tensor masked_fill(const Operand& x, const Operand& mask, const Operand& value) {
+  LocationScope scope(x.location());
+  return select(mask, value, x);
+}
 
 // ---- functions
 

@@ -160,24 +160,6 @@ std::vector<Tensor> counted_loop(const Dim& n, const std::vector<Tensor>& initia
 
 using namespace detail;
 
-Tensor vector_norm(const Operand& operand, double p, const Axes& axes, bool keep_dims) {
-  Composite of({&operand}, "vector_norm");
-  const Tensor x = of.tensor(operand);
-  of.require_floating(x);
-  of.require(p >= 0 || p == -std::numeric_limits<double>::infinity(), fmt::format("p is {}", p), "p >= 0, or an infinity");
-  const std::vector<std::int64_t> list = of.axes(axes, x);
-  if (p == 2) return norm_sqrt(reduce_sum(square(x), list, keep_dims));
-  if (p == 1) return reduce_sum(abs(x), list, keep_dims);
-  if (p == 0) return reduce_sum(convert(not_equal(x, 0), x.dtype()), list, keep_dims);
-  if (std::isinf(p)) return p > 0 ? reduce_max(abs(x), list, keep_dims) : reduce_min(abs(x), list, keep_dims);
-  // A power below 1 has an infinite derivative at 0: zeros are taken out before it.
-  const auto power_of = [](const Tensor& t, double exponent) {
-    const Tensor zero = equal(t, 0);
-    return select(zero, 0, power(select(zero, 1, t), exponent));
-  };
-  return power_of(reduce_sum(power_of(abs(x), p), list, keep_dims), 1 / p);
-}
-
 Tensor matrix_norm(const Operand& operand, MatrixNorm norm) {
   Composite of({&operand}, "matrix_norm");
   const Tensor x = of.tensor(operand);

@@ -148,6 +148,10 @@ Tensor softmax_cross_entropy(const Operand& logits, const Operand& labels, const
   return classification(rows, log_softmax(rows.scores, rows.axis), options);
 }
 
+Tensor cross_entropy(const Operand& logits, const Operand& labels, const ClassificationOptions& options) {
+  return softmax_cross_entropy(logits, labels, options);
+}
+
 Tensor nll_loss(const Operand& log_probabilities, const Operand& labels, const ClassificationOptions& options) {
   Classes rows(log_probabilities, labels, options, "nll_loss", true);
   return classification(rows, rows.scores, options);
@@ -235,7 +239,7 @@ Tensor huber_loss(const Operand& prediction, const Operand& target, double delta
 Tensor poisson_nll_loss(const Operand& prediction, const Operand& target, const PoissonOptions& options) {
   Pair pair(prediction, target, "poisson_nll_loss");
   const Tensor &x = pair.x, &t = pair.t;
-  Tensor loss = options.log_input ? exp(x) - t * x : x - t * log(x + options.epsilon);
+  Tensor loss = options.log_input ? exp(x) - t * x : x - t * log(x + options.eps);
   if (options.full) {
     const Tensor large = greater(t, 1), safe = select(large, t, 1);
     loss = loss + select(large, safe * log(safe) - safe + 0.5 * log(2 * std::numbers::pi * safe), 0);
@@ -247,7 +251,7 @@ Tensor gaussian_nll_loss(const Operand& prediction, const Operand& target, const
   Pair pair(prediction, target, "gaussian_nll_loss");
   Composite of({&prediction, &variance}, "gaussian_nll_loss");
   const Tensor given = of.tensor(variance);
-  const Tensor held = given + stop_gradient(maximum(given, options.epsilon) - given);
+  const Tensor held = given + stop_gradient(maximum(given, options.eps) - given);
   const Tensor loss = 0.5 * (log(held) + square(pair.x - pair.t) / held);
   of.require_same_dims(loss, pair.x, "the loss with its variance", "the prediction");
   return reduced(options.full ? loss + 0.5 * std::log(2 * std::numbers::pi) : loss, options.reduction);
@@ -276,8 +280,8 @@ Tensor cosine_embedding_loss(const Operand& a, const Operand& b, const Operand& 
   Pair pair(a, b, "cosine_embedding_loss", "a", "b");
   pair.of.require_rank(pair.x, 1, "a row", "expand_dims(x, 0)");
   const Tensor t = pair.of.tensor(labels);
-  constexpr double epsilon = 1e-12;
-  const Tensor norms = sqrt((reduce_sum(square(pair.x), -1) + epsilon) * (reduce_sum(square(pair.t), -1) + epsilon));
+  constexpr double eps = 1e-12;
+  const Tensor norms = sqrt((reduce_sum(square(pair.x), -1) + eps) * (reduce_sum(square(pair.t), -1) + eps));
   const Tensor cosine = reduce_sum(pair.x * pair.t, -1) / norms;
   pair.of.require_same_dims(t, cosine, "the labels", "the rows");
   return finish(pair.of, select(equal(t, 1), 1 - cosine, maximum(0, cosine - margin)), options);
@@ -295,7 +299,7 @@ Tensor triplet_margin_loss(const Operand& anchor, const Operand& positive, const
   const Tensor n = pair.of.tensor(negative);
   pair.of.require_same_dims(pair.x, n, "the anchor", "the negative");
   pair.of.require_rank(pair.x, 1, "a row", "expand_dims(x, 0)");
-  const auto distance = [&](const Tensor& a, const Tensor& b) { return vector_norm(a - b + options.epsilon, options.p, -1); };
+  const auto distance = [&](const Tensor& a, const Tensor& b) { return vector_norm(a - b + options.eps, options.p, -1); };
   Tensor far = distance(pair.x, n);
   if (options.swap) far = minimum(far, distance(pair.t, n));
   return reduced(maximum(0, distance(pair.x, pair.t) - far + options.margin), options.reduction);

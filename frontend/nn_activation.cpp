@@ -44,13 +44,13 @@ Tensor Threshold::forward(const Tensor& x) {
   return at_call([&] { return threshold(x, threshold_, value_); });
 }
 Tensor Hardtanh::forward(const Tensor& x) {
-  return at_call([&] { return hard_tanh(x, low_, high_); });
+  return at_call([&] { return hardtanh(x, low_, high_); });
 }
 Tensor Hardsigmoid::forward(const Tensor& x) {
-  return at_call([&] { return hard_sigmoid(x); });
+  return at_call([&] { return hardsigmoid(x); });
 }
 Tensor Hardswish::forward(const Tensor& x) {
-  return at_call([&] { return hard_swish(x); });
+  return at_call([&] { return hardswish(x); });
 }
 Tensor Hardshrink::forward(const Tensor& x) {
   return at_call([&] { return hardshrink(x, lambda_); });
@@ -68,7 +68,7 @@ Tensor Sigmoid::forward(const Tensor& x) {
   return at_call([&] { return sigmoid(x); });
 }
 Tensor LogSigmoid::forward(const Tensor& x) {
-  return at_call([&] { return log_sigmoid(x); });
+  return at_call([&] { return logsigmoid(x); });
 }
 Tensor SiLU::forward(const Tensor& x) {
   return at_call([&] { return silu(x); });

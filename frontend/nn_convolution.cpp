@@ -34,7 +34,7 @@ std::vector<std::int64_t> per_axis(const char* name, const char* what, const Per
 }  // namespace
 
 Convolution::Convolution(const char* name, std::size_t rank, std::int64_t in, std::int64_t out, const PerAxis& kernel,
-                         const PerAxis& stride, const PerAxis& padding, const PerAxis& output_padding, const PerAxis& dilation,
+                         const PerAxis& stride, const Padding& padding, const PerAxis& output_padding, const PerAxis& dilation,
                          std::int64_t groups, bool bias, bool transposed, const Location& where)
     : name_(name),
       in_(in),
@@ -42,11 +42,12 @@ Convolution::Convolution(const char* name, std::size_t rank, std::int64_t in, st
       groups_(groups),
       kernel_(per_axis(name, "kernel", kernel, rank, 1, where)),
       stride_(per_axis(name, "stride", stride, rank, 1, where)),
-      padding_(per_axis(name, "padding", padding, rank, 0, where)),
       output_padding_(per_axis(name, "output_padding", output_padding, rank, 0, where)),
       dilation_(per_axis(name, "dilation", dilation, rank, 1, where)),
+      padding_(padding),
       bias_(bias),
       transposed_(transposed) {
+  if (padding.both().given()) per_axis(name, "padding", padding.both(), rank, 0, where);
   if (in < 1 || out < 1 || groups < 1 || in % groups != 0 || out % groups != 0)
     throw Error(ErrorCode::invalid_argument, fmt::format("{}: {} groups of {} input and {} output channels", name, groups, in, out), where,
                 "the number of groups divides both");
@@ -80,10 +81,10 @@ Tensor Convolution::forward(const Tensor& x) {
     if (bias_) bias = parameter(graph, "bias", zeros(x.dtype(), {out_}));
     if (transposed_) {
       const TransposedConvolutionOptions options{
-          .strides = stride_, .padding = PerAxis(padding_), .output_padding = output_padding_, .dilation = dilation_, .groups = groups_};
+          .stride = stride_, .padding = padding_, .output_padding = output_padding_, .dilation = dilation_, .groups = groups_};
       return bias_ ? conv_transpose(x, weight, bias, options) : conv_transpose(x, weight, options);
     }
-    const ConvolutionOptions options{.strides = stride_, .padding = PerAxis(padding_), .dilation = dilation_, .groups = groups_};
+    const ConvolutionOptions options{.stride = stride_, .padding = padding_, .dilation = dilation_, .groups = groups_};
     return bias_ ? conv(x, weight, bias, options) : conv(x, weight, options);
   });
 }

@@ -39,7 +39,7 @@ Tensor BatchNorm::forward(const Tensor& x) {
     const DType dtype = x.dtype();
     const Shape shape{channels_};
     make_parameters(graph, dtype);
-    ChannelNormOptions norm{.epsilon = options_.epsilon};
+    ChannelNormOptions norm{.eps = options_.eps};
     if (options_.affine) {
       norm.weight = parameter(graph, "weight", ones(dtype, shape));
       norm.bias = parameter(graph, "bias", zeros(dtype, shape));
@@ -76,7 +76,7 @@ Tensor LayerNorm::forward(const Tensor& x) {
   return at_call([&] {
     Graph graph = graph_of(x);
     make_parameters(graph, x.dtype());
-    NormOptions norm{.epsilon = options_.epsilon};
+    NormOptions norm{.eps = options_.eps};
     if (options_.affine) norm.weight = parameter(graph, "weight", ones(x.dtype(), shape_));
     if (options_.affine && options_.bias) norm.bias = parameter(graph, "bias", zeros(x.dtype(), shape_));
     std::vector<std::int64_t> axes;
@@ -94,7 +94,7 @@ Tensor RMSNorm::forward(const Tensor& x) {
   return at_call([&] {
     Graph graph = graph_of(x);
     make_parameters(graph, x.dtype());
-    NormOptions norm{.epsilon = options_.epsilon};
+    RmsNormOptions norm{.eps = options_.eps};
     if (options_.affine) norm.weight = parameter(graph, "weight", ones(x.dtype(), {width_}));
     return rms_norm(x, -1, norm);
   });
@@ -120,7 +120,7 @@ Tensor GroupNorm::forward(const Tensor& x) {
   return at_call([&] {
     Graph graph = graph_of(x);
     make_parameters(graph, x.dtype());
-    ChannelNormOptions norm{.epsilon = options_.epsilon};
+    ChannelNormOptions norm{.eps = options_.eps};
     if (options_.affine) {
       norm.weight = parameter(graph, "weight", ones(x.dtype(), {channels_}));
       norm.bias = parameter(graph, "bias", zeros(x.dtype(), {channels_}));
@@ -143,7 +143,7 @@ Tensor InstanceNorm::forward(const Tensor& x) {
   return at_call([&] {
     Graph graph = graph_of(x);
     make_parameters(graph, x.dtype());
-    ChannelNormOptions norm{.epsilon = options_.epsilon};
+    ChannelNormOptions norm{.eps = options_.eps};
     if (options_.affine) {
       norm.weight = parameter(graph, "weight", ones(x.dtype(), {channels_}));
       norm.bias = parameter(graph, "bias", zeros(x.dtype(), {channels_}));

@@ -22,11 +22,10 @@ Tensor max_pooled(const char* name, std::size_t spatial, const Tensor& x, const 
   return at_call([&] {
     require_rank(name, x, spatial);
     return max_pool(x, window,
-                    {.strides = options.stride,
+                    {.stride = options.stride,
                      .padding = options.padding,
                      .dilation = options.dilation,
-                     .ceil_mode = options.ceil_mode,
-                     .layout = Layout::channels_first});
+                     .ceil_mode = options.ceil_mode});
   });
 }
 
@@ -34,18 +33,17 @@ Tensor averaged(const char* name, std::size_t spatial, const Tensor& x, const Pe
   return at_call([&] {
     require_rank(name, x, spatial);
     return avg_pool(x, window,
-                    {.strides = options.stride,
+                    {.stride = options.stride,
                      .padding = options.padding,
                      .ceil_mode = options.ceil_mode,
-                     .count_include_pad = options.count_include_pad,
-                     .layout = Layout::channels_first});
+                     .count_include_pad = options.count_include_pad});
   });
 }
 
 Tensor normed(const char* name, std::size_t spatial, const Tensor& x, double p, const PerAxis& window, const LPPoolOptions& options) {
   return at_call([&] {
     require_rank(name, x, spatial);
-    return lp_pool(x, p, window, {.strides = options.stride, .ceil_mode = options.ceil_mode, .layout = Layout::channels_first});
+    return lp_pool(x, p, window, {.stride = options.stride, .ceil_mode = options.ceil_mode});
   });
 }
 
@@ -56,14 +54,14 @@ bool to_one(const PerAxis& output) {
 Tensor adaptive_average(const char* name, std::size_t spatial, const Tensor& x, const PerAxis& output) {
   return at_call([&] {
     require_rank(name, x, spatial);
-    return to_one(output) ? global_avg_pool(x, Layout::channels_first) : adaptive_avg_pool(x, output, Layout::channels_first);
+    return to_one(output) ? global_avg_pool(x) : adaptive_avg_pool(x, output);
   });
 }
 
 Tensor adaptive_maximum(const char* name, std::size_t spatial, const Tensor& x, const PerAxis& output) {
   return at_call([&] {
     require_rank(name, x, spatial);
-    return to_one(output) ? global_max_pool(x, Layout::channels_first) : adaptive_max_pool(x, output, Layout::channels_first);
+    return to_one(output) ? global_max_pool(x) : adaptive_max_pool(x, output);
   });
 }
 

@@ -138,8 +138,8 @@ TransformerEncoderLayer::TransformerEncoderLayer(std::int64_t width, std::int64_
       attention_(add("self_attn", MultiheadAttention(width, heads, attention_options(options), location))),
       linear1_(add("linear1", Linear(width, options.feedforward))),
       linear2_(add("linear2", Linear(options.feedforward, width))),
-      norm1_(add("norm1", LayerNorm(width, {.epsilon = options.epsilon}))),
-      norm2_(add("norm2", LayerNorm(width, {.epsilon = options.epsilon}))),
+      norm1_(add("norm1", LayerNorm(width, {.eps = options.eps}))),
+      norm2_(add("norm2", LayerNorm(width, {.eps = options.eps}))),
       dropout_(options.dropout, location) {}
 
 Tensor TransformerEncoderLayer::operator()(const Tensor& source, const AttentionInput& given, Mode mode, std::source_location location) {
@@ -170,9 +170,9 @@ TransformerDecoderLayer::TransformerDecoderLayer(std::int64_t width, std::int64_
       cross_attention_(add("multihead_attn", MultiheadAttention(width, heads, attention_options(options), location))),
       linear1_(add("linear1", Linear(width, options.feedforward))),
       linear2_(add("linear2", Linear(options.feedforward, width))),
-      norm1_(add("norm1", LayerNorm(width, {.epsilon = options.epsilon}))),
-      norm2_(add("norm2", LayerNorm(width, {.epsilon = options.epsilon}))),
-      norm3_(add("norm3", LayerNorm(width, {.epsilon = options.epsilon}))),
+      norm1_(add("norm1", LayerNorm(width, {.eps = options.eps}))),
+      norm2_(add("norm2", LayerNorm(width, {.eps = options.eps}))),
+      norm3_(add("norm3", LayerNorm(width, {.eps = options.eps}))),
       dropout_(options.dropout, location) {}
 
 Tensor TransformerDecoderLayer::operator()(const Tensor& target, const Tensor& memory, const AttentionInput& self,
@@ -202,7 +202,7 @@ TransformerEncoder::TransformerEncoder(int layers, std::int64_t width, std::int6
                                        std::source_location location)
     : layers_(add("layers", ModuleList<TransformerEncoderLayer>(
                                 layers, [&](int) { return TransformerEncoderLayer(width, heads, options, location); }))) {
-  if (last_norm) norm_ = add("norm", LayerNorm(width, {.epsilon = options.epsilon}));
+  if (last_norm) norm_ = add("norm", LayerNorm(width, {.eps = options.eps}));
 }
 
 Tensor TransformerEncoder::operator()(const Tensor& source, const AttentionInput& given, Mode mode, std::source_location location) {
@@ -222,7 +222,7 @@ TransformerDecoder::TransformerDecoder(int layers, std::int64_t width, std::int6
                                        std::source_location location)
     : layers_(add("layers", ModuleList<TransformerDecoderLayer>(
                                 layers, [&](int) { return TransformerDecoderLayer(width, heads, options, location); }))) {
-  if (last_norm) norm_ = add("norm", LayerNorm(width, {.epsilon = options.epsilon}));
+  if (last_norm) norm_ = add("norm", LayerNorm(width, {.eps = options.eps}));
 }
 
 Tensor TransformerDecoder::operator()(const Tensor& target, const Tensor& memory, const AttentionInput& self, const AttentionInput& cross,

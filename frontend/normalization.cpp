@@ -120,22 +120,23 @@ Tensor affine(Composite& of, Tensor y, const Tensor& weight, const Tensor& bias)
   return y;
 }
 
-Tensor normalized(const Tensor& x, const std::vector<std::int64_t>& axes, double epsilon) {
+Tensor normalized(const Tensor& x, const std::vector<std::int64_t>& axes, double eps) {
   const Tensor centred = x - reduce_mean(x, axes, true);
-  return centred * rsqrt(reduce_mean(square(centred), axes, true) + epsilon);
+  return centred * rsqrt(reduce_mean(square(centred), axes, true) + eps);
 }
 
 }  // namespace
 
 Tensor layer_norm(const Operand& operand, const Axes& axes, const NormOptions& options) {
   OneTensor t(operand, "layer_norm");
-  return affine(t.of, normalized(t.x, t.of.axes(axes, t.x), options.epsilon), options.weight, options.bias);
+  return affine(t.of, normalized(t.x, t.of.axes(axes, t.x), options.eps), options.weight, options.bias);
 }
 
-Tensor rms_norm(const Operand& operand, const Axes& axes, const NormOptions& options) {
+Tensor rms_norm(const Operand& operand, const Axes& axes, const RmsNormOptions& options) {
   OneTensor t(operand, "rms_norm");
+  const double eps = options.eps.value_or(t.x.dtype() == f64 ? 0x1p-52 : 0x1p-23);
   const std::vector<std::int64_t> list = t.of.axes(axes, t.x);
-  return affine(t.of, t.x * rsqrt(reduce_mean(square(t.x), list, true) + options.epsilon), options.weight, options.bias);
+  return affine(t.of, t.x * rsqrt(reduce_mean(square(t.x), list, true) + eps), options.weight, options.bias);
 }
 
 // ---- channels
@@ -177,7 +178,7 @@ struct Channels {
 Tensor batch_norm(const Operand& operand, const Operand& mean, const Operand& variance, const ChannelNormOptions& options) {
   Channels c(operand, options.axis, "batch_norm");
   const Tensor m = c.vector(mean.tensor(), "mean"), v = c.vector(variance.tensor(), "variance");
-  return c.affine((c.x - m) * rsqrt(v + options.epsilon), options);
+  return c.affine((c.x - m) * rsqrt(v + options.eps), options);
 }
 
 BatchNormTraining batch_norm_training(const Operand& operand, const Operand& running_mean, const Operand& running_variance,
@@ -190,7 +191,7 @@ BatchNormTraining batch_norm_training(const Operand& operand, const Operand& run
   const Tensor centred = c.x - mean;
   const Tensor variance = reduce_mean(square(centred), c.others, true);
   BatchNormTraining result;
-  result.output = c.affine(centred * rsqrt(variance + options.norm.epsilon), options.norm);
+  result.output = c.affine(centred * rsqrt(variance + options.norm.eps), options.norm);
   const Dims channels = {c.x.dim(c.axis)};
   result.mean = reshaped(mean, channels);
   result.variance = reshaped(variance, channels);
@@ -227,7 +228,7 @@ Tensor group_norm(const Operand& operand, std::int64_t groups, const ChannelNorm
       dims.push_back(c.x.dim(i));
     }
   }
-  return c.affine(reshaped(normalized(reshaped(c.x, dims), axes, options.epsilon), c.x.dims()), options);
+  return c.affine(reshaped(normalized(reshaped(c.x, dims), axes, options.eps), c.x.dims()), options);
 }
 
 Tensor instance_norm(const Operand& operand, const ChannelNormOptions& options) {
@@ -235,7 +236,7 @@ Tensor instance_norm(const Operand& operand, const ChannelNormOptions& options) 
   const std::vector<std::int64_t> axes(c.others.begin() + 1, c.others.end());
   c.of.require(!axes.empty(), fmt::format("{} has no axes beside batch and channels", to_string(c.x)),
                "layer_norm() normalises the last axis");
-  return c.affine(normalized(c.x, axes, options.epsilon), options);
+  return c.affine(normalized(c.x, axes, options.eps), options);
 }
 
 Tensor local_response_norm(const Operand& operand, const LocalResponseNormOptions& options) {
@@ -260,12 +261,12 @@ Tensor local_response_norm(const Operand& operand, const LocalResponseNormOption
 
 // ---- by length
 
-Tensor lp_normalize(const Operand& operand, double p, const Axes& axes, double epsilon) {
+Tensor lp_normalize(const Operand& operand, double p, const Axes& axes, double eps) {
   OneTensor t(operand, "lp_normalize");
-  return t.x / maximum(vector_norm(t.x, p, t.of.axes(axes, t.x), true), epsilon);
+  return t.x / maximum(vector_norm(t.x, p, t.of.axes(axes, t.x), true), eps);
 }
 
-Tensor cosine_similarity(const Operand& a, const Operand& b, std::int64_t axis, double epsilon) {
+Tensor cosine_similarity(const Operand& a, const Operand& b, std::int64_t axis, double eps) {
   Composite of({&a, &b}, "cosine_similarity");
   const Tensor x = of.tensor(a), y = of.tensor(b);
   of.require_floating(x);
@@ -274,7 +275,7 @@ Tensor cosine_similarity(const Operand& a, const Operand& b, std::int64_t axis, 
   const std::int64_t last = of.axis(axis, product) - static_cast<std::int64_t>(product.rank());
   const auto norm = [&](const Tensor& v) {
     of.axis(last, v);
-    return maximum(vector_norm(v, 2, last), epsilon);
+    return maximum(vector_norm(v, 2, last), eps);
   };
   return reduce_sum(product, last) / (norm(x) * norm(y));
 }

@@ -43,7 +43,7 @@ Windows windows_over(const Composite& of, const Tensor& x, const PerAxis& window
   w.axes = pooled_axes(of, x, options.layout);
   const std::size_t count = w.axes.size();
   const std::vector<std::int64_t> size = numbers_of(of, x, window, count, 1, "the window");
-  const std::vector<std::int64_t> strides = options.strides.given() ? numbers_of(of, x, options.strides, count, 1, "strides") : size;
+  const std::vector<std::int64_t> strides = options.stride.given() ? numbers_of(of, x, options.stride, count, 1, "stride") : size;
   const std::vector<std::int64_t> dilation = numbers_of(of, x, options.dilation, count, 1, "dilation");
   const ir::Dims dims = type_of(x).dims;
   ir::Dims extents;

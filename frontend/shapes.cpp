@@ -106,6 +106,7 @@ Tensor transpose(const Operand& x, const std::vector<std::int64_t>& permutation)
   }
   return emitter.wrap(emitter.builder().transpose(value, std::move(axes)));
 }
+Tensor permute(const Operand& x, const std::vector<std::int64_t>& permutation) { return transpose(x, permutation); }
 
 Tensor expand_dims(const Operand& x, std::int64_t axis) {
   Emitter emitter({&x}, "expand_dims");
@@ -114,6 +115,8 @@ Tensor expand_dims(const Operand& x, std::int64_t axis) {
   dims.insert(dims.begin() + emitter.axis(axis, dims.size() + 1), ir::Dim(1));
   return emitter.wrap(emitter.builder().reshape(value, dims));
 }
+
+Tensor unsqueeze(const Operand& x, std::int64_t axis) { return expand_dims(x, axis); }
 
 Tensor squeeze(const Operand& x, std::int64_t axis) {
   Emitter emitter({&x}, "squeeze");
@@ -268,14 +271,15 @@ Tensor stack(std::initializer_list<Tensor> parts, std::int64_t axis, std::source
 }
 
 namespace {
-Tensor full_like(const char* name, const Operand& x, int value) {
+Tensor filled_like(const char* name, const Operand& x, Scalar value) {
   Emitter emitter({&x}, name);
   const ir::Type type = emitter.builder().type(emitter.use(x.tensor()));
   return emitter.wrap(emitter.broadcast_to(emitter.scalar(value, type.dtype), type.dims));
 }
 }  // namespace
 
-Tensor zeros_like(const Operand& x) { return full_like("zeros_like", x, 0); }
-Tensor ones_like(const Operand& x) { return full_like("ones_like", x, 1); }
+Tensor zeros_like(const Operand& x) { return filled_like("zeros_like", x, 0); }
+Tensor ones_like(const Operand& x) { return filled_like("ones_like", x, 1); }
+Tensor full_like(const Operand& x, Scalar value) { return filled_like("full_like", x, value); }
 
 }  // namespace kiln

@@ -128,8 +128,8 @@ Tensor reduce_log_sum(const Operand& operand, const Axes& axes, bool keep_dims) 
   return in_wide(r.floating().x, [&](const Tensor& x) { return log(sum(x, r.axes, keep_dims)); });
 }
 
-Tensor norm(const Operand& operand, double p, const Axes& axes, bool keep_dims) {
-  Reduced r(operand, "norm", axes);
+Tensor vector_norm(const Operand& operand, double p, const Axes& axes, bool keep_dims) {
+  Reduced r(operand, "vector_norm", axes);
   r.of.require(!std::isnan(p), "p is NaN", "p is a number, or an infinity for the largest or smallest element");
   return in_wide(r.floating().x, [&](const Tensor& x) -> Tensor {
     const Tensor magnitude = abs(x);
@@ -138,11 +138,34 @@ Tensor norm(const Operand& operand, double p, const Axes& axes, bool keep_dims) 
     if (p == 0) return sum(convert(not_equal(x, 0), x.dtype()), r.axes, keep_dims);
     if (p == 1) return sum(magnitude, r.axes, keep_dims);
     if (p == 2) return norm_sqrt(sum(x * x, r.axes, keep_dims));
-    const Tensor total = sum(power(magnitude, p), r.axes, keep_dims);
-    const Tensor zero = equal(total, 0);
-    return select(zero, p > 0 ? 0.0 : infinity, power(select(zero, 1, total), 1 / p));
+    if (p < 0) {
+      const Tensor total = sum(power(magnitude, p), r.axes, keep_dims);
+      return select(equal(total, 0), infinity, power(total, 1 / p));
+    }
+    // A power below 1 has an infinite derivative at 0: zeros are taken out before it.
+    const auto power_of = [](const Tensor& t, double exponent) {
+      const Tensor zero = equal(t, 0);
+      return select(zero, 0, power(select(zero, 1, t), exponent));
+    };
+    return power_of(sum(power_of(magnitude, p), r.axes, keep_dims), 1 / p);
   });
 }
+
+Tensor pairwise_distance(const Operand& a, const Operand& b, double p, double eps, bool keep_dims) {
+  LocationScope scope(a.location());
+  return vector_norm(a - b + eps, p, -1, keep_dims);
+}
+
+Tensor cdist(const Operand& a, const Operand& b, double p) {
+  Composite of({&a, &b}, "cdist");
+  const Tensor x = of.tensor(a), y = of.tensor(b);
+  if (x.rank() < 2 || y.rank() < 2 || !(x.dim(-1) == y.dim(-1)))
+    of.fail(ErrorCode::shape_mismatch, fmt::format("{} and {} are no rows of one length", to_string(x), to_string(y)),
+            "they are [..., m, n] and [..., k, n]");
+  return vector_norm(expand_dims(x, -2) - expand_dims(y, -3), p, -1);
+}
+
+Tensor norm(const Operand& x, double p, const Axes& axes, bool keep_dims) { return vector_norm(x, p, axes, keep_dims); }
 
 Tensor nansum(const Operand& operand, const Axes& axes, bool keep_dims) {
   Reduced r(operand, "nansum", axes);

@@ -22,11 +22,11 @@ struct Activation {
 
 const Activation activations[] = {
     {"relu6", [](const Tensor& x) { return relu6(x); }, [](double x) { return cut(x, 0, 6); }},
-    {"hard_tanh", [](const Tensor& x) { return hard_tanh(x); }, [](double x) { return cut(x, -1, 1); }},
-    {"hard_tanh_wide", [](const Tensor& x) { return hard_tanh(x, -2.2, 0.4); }, [](double x) { return cut(x, -2.2, 0.4); }},
-    {"hard_sigmoid", [](const Tensor& x) { return hard_sigmoid(x); }, [](double x) { return cut(x / 6 + 0.5, 0, 1); }},
-    {"hard_sigmoid_onnx", [](const Tensor& x) { return hard_sigmoid(x, 0.2); }, [](double x) { return cut(0.2 * x + 0.5, 0, 1); }},
-    {"hard_swish", [](const Tensor& x) { return hard_swish(x); }, [](double x) { return x * cut(x + 3, 0, 6) / 6; }},
+    {"hardtanh", [](const Tensor& x) { return hardtanh(x); }, [](double x) { return cut(x, -1, 1); }},
+    {"hard_tanh_wide", [](const Tensor& x) { return hardtanh(x, -2.2, 0.4); }, [](double x) { return cut(x, -2.2, 0.4); }},
+    {"hardsigmoid", [](const Tensor& x) { return hardsigmoid(x); }, [](double x) { return cut(x / 6 + 0.5, 0, 1); }},
+    {"hard_sigmoid_onnx", [](const Tensor& x) { return hardsigmoid(x, 0.2); }, [](double x) { return cut(0.2 * x + 0.5, 0, 1); }},
+    {"hardswish", [](const Tensor& x) { return hardswish(x); }, [](double x) { return x * cut(x + 3, 0, 6) / 6; }},
     {"selu", [](const Tensor& x) { return selu(x); },
      [](double x) { return 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * std::expm1(x)); }},
     {"celu", [](const Tensor& x) { return celu(x, 0.7); }, [](double x) { return x > 0 ? x : 0.7 * std::expm1(x / 0.7); }},
@@ -39,7 +39,7 @@ const Activation activations[] = {
     {"tanhshrink", [](const Tensor& x) { return tanhshrink(x); }, [](double x) { return x - std::tanh(x); }},
     {"threshold", [](const Tensor& x) { return threshold(x, 0.2, 20); }, [](double x) { return x > 0.2 ? x : 20.0; }},
     {"thresholded_relu", [](const Tensor& x) { return thresholded_relu(x); }, [](double x) { return x > 1 ? x : 0.0; }},
-    {"log_sigmoid", [](const Tensor& x) { return log_sigmoid(x); }, [](double x) { return -softplus_of(-x); }},
+    {"logsigmoid", [](const Tensor& x) { return logsigmoid(x); }, [](double x) { return -softplus_of(-x); }},
     {"swish", [](const Tensor& x) { return swish(x, 1.7); }, [](double x) { return x * sigma(1.7 * x); }},
     {"softplus", [](const Tensor& x) { return softplus(x); }, softplus_of},
     {"softplus_beta", [](const Tensor& x) { return softplus(x, 2.5); }, [](double x) { return softplus_of(2.5 * x) / 2.5; }},
@@ -114,10 +114,10 @@ TEST(ActivationCorners, Derivatives) {
     test::expect_near(actual, Array({static_cast<std::int64_t>(wanted.size())}, wanted), 1e-15);
   };
   expect(gradient_at({0, 6}, [](const Tensor& x) { return relu6(x); }), {0, 0});
-  expect(gradient_at({-1, 1}, [](const Tensor& x) { return hard_tanh(x); }), {0, 0});
-  expect(gradient_at({-3, 3}, [](const Tensor& x) { return hard_sigmoid(x); }), {0, 0});
+  expect(gradient_at({-1, 1}, [](const Tensor& x) { return hardtanh(x); }), {0, 0});
+  expect(gradient_at({-3, 3}, [](const Tensor& x) { return hardsigmoid(x); }), {0, 0});
   expect(gradient_at({0}, [](const Tensor& x) { return softplus(x); }), {0.5});
-  expect(gradient_at({0}, [](const Tensor& x) { return log_sigmoid(x); }), {0.5});
+  expect(gradient_at({0}, [](const Tensor& x) { return logsigmoid(x); }), {0.5});
   expect(gradient_at({0}, [](const Tensor& x) { return celu(x); }), {1});
   expect(gradient_at({0}, [](const Tensor& x) { return softsign(x); }), {1});
   expect(gradient_at({-0.5, 0.5}, [](const Tensor& x) { return softshrink(x); }), {0, 0});

@@ -20,66 +20,66 @@ max_pool(image, 2);
   all.push_back({"pool_window", [] {
 #line 1 "pool_window.cpp"
 Graph graph;
-Tensor images = graph.placeholder("images", f32, {Dim("n"), 28, 28, 3});
+Tensor images = graph.placeholder("images", f32, {Dim("n"), 3, 28, 28});
 avg_pool(images, {1, 2, 2, 1});
   }});
 
   all.push_back({"pool_stride", [] {
 #line 1 "pool_stride.cpp"
 Graph graph;
-Tensor images = graph.placeholder("images", f32, {Dim("n"), 28, 28, 3});
-max_pool(images, 2, {.strides = 0});
+Tensor images = graph.placeholder("images", f32, {Dim("n"), 3, 28, 28});
+max_pool(images, 2, {.stride = 0});
   }});
 
   all.push_back({"pool_padding", [] {
 #line 1 "pool_padding.cpp"
 Graph graph;
-Tensor images = graph.placeholder("images", f32, {Dim("n"), 28, 28, 3});
+Tensor images = graph.placeholder("images", f32, {Dim("n"), 3, 28, 28});
 max_pool(images, 2, {.padding = {{0, 1}, {2, 0}}});
   }});
 
   all.push_back({"pool_padding_pairs", [] {
 #line 1 "pool_padding_pairs.cpp"
 Graph graph;
-Tensor images = graph.placeholder("images", f32, {Dim("n"), 28, 28, 3});
+Tensor images = graph.placeholder("images", f32, {Dim("n"), 3, 28, 28});
 max_pool(images, 2, {.padding = {{0, 1}}});
   }});
 
   all.push_back({"pool_dtype", [] {
 #line 1 "pool_dtype.cpp"
 Graph graph;
-Tensor images = graph.placeholder("images", u8, {Dim("n"), 28, 28, 3});
+Tensor images = graph.placeholder("images", u8, {Dim("n"), 3, 28, 28});
 avg_pool(images, 2);
   }});
 
   all.push_back({"pool_order", [] {
 #line 1 "pool_order.cpp"
 Graph graph;
-Tensor images = graph.placeholder("images", f32, {Dim("n"), 28, 28, 3});
+Tensor images = graph.placeholder("images", f32, {Dim("n"), 3, 28, 28});
 lp_pool(images, 0, 2);
   }});
 
   all.push_back({"pool_adaptive_symbolic", [] {
 #line 1 "pool_adaptive_symbolic.cpp"
 Graph graph;
-Tensor images = graph.placeholder("images", f32, {1, Dim("h"), Dim("w"), 3});
+Tensor images = graph.placeholder("images", f32, {1, 3, Dim("h"), Dim("w")});
 adaptive_avg_pool(images, 7);
   }});
 
   all.push_back({"unpool_shapes", [] {
 #line 1 "unpool_shapes.cpp"
 Graph graph;
-Tensor values = graph.placeholder("values", f32, {1, 14, 14, 3});
-Tensor indices = graph.placeholder("indices", i64, {1, 14, 14, 4});
+Tensor values = graph.placeholder("values", f32, {1, 3, 14, 14});
+Tensor indices = graph.placeholder("indices", i64, {1, 4, 14, 14});
 max_unpool(values, indices, {28, 28});
   }});
 
   all.push_back({"unpool_dims", [] {
 #line 1 "unpool_dims.cpp"
 Graph graph;
-Tensor values = graph.placeholder("values", f32, {1, 14, 14, 3});
-Tensor indices = graph.placeholder("indices", i64, {1, 14, 14, 3});
-max_unpool(values, indices, {1, 28, 28, 3});
+Tensor values = graph.placeholder("values", f32, {1, 3, 14, 14});
+Tensor indices = graph.placeholder("indices", i64, {1, 3, 14, 14});
+max_unpool(values, indices, {1, 3, 28, 28});
   }});
 
   all.push_back({"cumsum_axis", [] {

@@ -79,7 +79,7 @@ conv2d(images, weight, {.groups = 3});
 Graph graph;
 Tensor images = graph.placeholder("images", f32, {8, 3, 32, 32});
 Tensor weight = graph.placeholder("weight", f32, {16, 3, 3, 3});
-conv2d(images, weight, {.strides = {2, 2, 1}});
+conv2d(images, weight, {.stride = {2, 2, 1}});
   }});
 
   all.push_back({"conv_bias", [] {
@@ -104,7 +104,7 @@ depthwise_conv(images, weight, {.layout = Layout::channels_last});
 Graph graph;
 Tensor images = graph.placeholder("images", f32, {8, 64, 16, 16});
 Tensor weight = graph.placeholder("weight", f32, {32, 64, 3, 3});
-conv_transpose(images, weight, {.strides = 2});
+conv_transpose(images, weight, {.stride = 2});
   }});
 
   all.push_back({"conv_transpose_output_padding", [] {
@@ -112,7 +112,7 @@ conv_transpose(images, weight, {.strides = 2});
 Graph graph;
 Tensor images = graph.placeholder("images", f32, {8, 64, 16, 16});
 Tensor weight = graph.placeholder("weight", f32, {64, 32, 3, 3});
-conv_transpose(images, weight, {.strides = 2, .output_padding = 2});
+conv_transpose(images, weight, {.stride = 2, .output_padding = 2});
   }});
 
   all.push_back({"fold_columns", [] {
@@ -199,7 +199,7 @@ Graph graph;
 Tensor images = graph.placeholder("images", f32, {8, 6, 32, 32});
 Tensor boxes = graph.placeholder("boxes", f32, {Dim("n"), 4});
 Tensor indices = graph.placeholder("indices", i64, {Dim("n")});
-roi_align(images, boxes, indices, 7, 7, {.sampling_ratio = 0});
+roi_align(images, boxes, indices, 7, 7, {.sampling_ratio = 0, .maximum = true});
   }});
 
   return all;

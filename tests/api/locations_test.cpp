@@ -48,6 +48,23 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
          logical_xor(logical_and(equal(x, 1), not_equal(x, 2)), logical_or(less(x, 1), logical_not(greater(x, 2))));
        }},
       {"compare_more", [](Graph&, const Tensor& x) { select(less_equal(x, 1), x, 2), where(greater_equal(x, 1), 1, x), is_finite(x); }},
+      {"other_names",
+       [](Graph& g, const Tensor& x) {
+         masked_fill(pow(x, 2), (x < 1) & (x <= 2) & (x > -1) & (x >= 0), 3), clip(x, 0, 1), full_like(x, 2), is_close(x, 1);
+         squared_difference(x, 1), lerp(x, 1, 0.5), unsqueeze(permute(x, {1, 0}), 0), pad(x, {1, 1}, {0, 0});
+         linear(x, g.ones(f32, {4, 3}), g.ones(f32, {4})), cross_entropy(x, argmax(x)), pairwise_distance(x, 1), cdist(x, x, 3);
+         arange(g, i32, 0, 5, 2), arange(g, f32, 0.5, 2, 0.25), linspace(g, f32, 0, 1, Dim("places"));
+       }},
+      {"graph",
+       [](Graph& g, const Tensor& x) {
+         g.full(f32, {2}, 3), g.zeros(f32, {2}), g.ones(i64, {2}), g.iota(i64, {2, 3}, 1), g.range(i64, 4), g.size(x.dim(0)),
+             g.constant(Array(1));
+         g.random_uniform(f32, {2}), g.random_normal(f32, {2}, {.mean = 1}), g.random_bits({2});
+       }},
+      {"custom_call",
+       [](Graph&, const Tensor& x) {
+         custom_call("nothing", {x}, {{f32, {2}}}, [](std::span<const ArrayView>, std::span<MutableArrayView>) {});
+       }},
       {"functions",
        [](Graph&, const Tensor& x) {
          kiln::abs(
@@ -58,8 +75,8 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
       {"activations", [](Graph&, const Tensor& x) { relu(leaky_relu(elu(gelu(gelu(sigmoid(silu(softplus(x))), true))))); }},
       {"more_activations",
        [](Graph& g, const Tensor& x) {
-         relu6(hard_tanh(hard_sigmoid(hard_swish(selu(celu(mish(softsign(softshrink(hardshrink(x))))))))));
-         tanhshrink(threshold(thresholded_relu(log_sigmoid(swish(softplus(x, 2), 2))), 1, 0));
+         relu6(hardtanh(hardsigmoid(hardswish(selu(celu(mish(softsign(softshrink(hardshrink(x))))))))));
+         tanhshrink(threshold(thresholded_relu(logsigmoid(swish(softplus(x, 2), 2))), 1, 0));
          prelu(x, 0.1), prelu(x, g.ones(f32, {3})), glu(g.ones(f32, {2, 4})), swiglu(x, 0), geglu(x, 0);
        }},
       {"bits",
@@ -90,12 +107,12 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
        }},
       {"pooling",
        [](Graph& g, const Tensor&) {
-         const Tensor image = g.ones(f32, {1, 6, 5, 2}), any = g.placeholder("any", f32, {1, Dim("h"), Dim("w"), 2});
+         const Tensor image = g.ones(f32, {1, 2, 6, 5}), any = g.placeholder("any", f32, {1, 2, Dim("h"), Dim("w")});
          max_pool(image, 2, {.padding = 1, .ceil_mode = true}), avg_pool(image, {2, 3}, {.padding = Padding::same()}), lp_pool(image, 3, 2);
          max_pool(any, 2, {.padding = Padding::same()}), avg_pool(any, 2, {.padding = 1, .ceil_mode = true});
          const PooledWithIndices pooled = max_pool_with_indices(image, 2);
          max_unpool(pooled.values, pooled.indices, {6, 5});
-         global_max_pool(image), global_avg_pool(image, Layout::channels_first), global_lp_pool(image, 2);
+         global_max_pool(image), global_avg_pool(image, Layout::channels_last), global_lp_pool(image, 2);
          adaptive_avg_pool(image, {4, 5}), adaptive_max_pool(image, {4, 5});
        }},
       {"running_folds",
@@ -308,15 +325,18 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
       {"sorting",
        [](Graph&, const Tensor& x) {
          sort(x), argsort(x), lexsort({x, x}), sort_by_key(x, x), top_k(x, 2), kth_value(x, 1), mode(x), is_sorted(x);
-         for (const QuantileMethod method : {QuantileMethod::linear, QuantileMethod::midpoint, QuantileMethod::nearest}) quantile(x, 0.3, 0, method);
+         for (const QuantileMethod method : {QuantileMethod::linear, QuantileMethod::midpoint, QuantileMethod::nearest})
+           quantile(x, 0.3, 0, method);
          percentile(x, 30), median(x), searchsorted(reshape(x, {6}), x), bucketize(x, reshape(x, {6}), true), histogram(x, 4, 0, 1);
          bincount(convert(x, i32), 3), bincount(convert(x, i32), 3, x);
        }},
       {"produced",
        [](Graph& g, const Tensor& x) {
          const Tensor mask = greater(x, 0), row = greater(reduce_sum(x, 1), 0), one = g.constant(Array(1));
-         nonzero(x), nonzero(x, PositionLayout::columns), nonzero(one), flatnonzero(x, {.max_size = 2}), boolean_mask(x, mask), compress(row, x, 0);
-         unique(x), unique(x, {.sorted = false}), range(one, one, one, 5), range(convert(one, f32), 2, 1, 5), repeat(x, convert(row, i32), 5);
+         nonzero(x), nonzero(x, PositionLayout::columns), nonzero(one), flatnonzero(x, {.max_size = 2}), boolean_mask(x, mask),
+             compress(row, x, 0);
+         unique(x), unique(x, {.sorted = false}), range(one, one, one, 5), range(convert(one, f32), 2, 1, 5),
+             repeat(x, convert(row, i32), 5);
          const Tensor boxes = g.ones(f32, {2, 3, 4}), scores = g.ones(f32, {2, 1, 3});
          non_max_suppression(boxes, scores, {.max_output_per_class = 2, .score_threshold = 0.5, .center_point_box = true});
        }},
@@ -329,6 +349,29 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
          AdamW().minimize(loss);
          Adagrad({.lr_decay = 0.1}).minimize(loss);
          RMSprop({.momentum = 0.9, .centered = true}).minimize(loss);
+         Adadelta().minimize(loss), Adamax().minimize(loss), NAdam().minimize(loss), RAdam().minimize(loss), Rprop().minimize(loss);
+         ASGD().minimize(loss), Lion().minimize(loss), LAMB().minimize(loss), Adafactor().minimize(loss);
+       }},
+      {"training",
+       [](Graph& g, const Tensor& x) {
+         const Variable v = g.variable("v", ones(f32, {2, 3}));
+         LossScale scale(g);
+         GradientSet set = scale.unscale(compute_gradients(scale.scale(reduce_sum(v * x)), {v}));
+         set = clip_by_value(clip_by_norm(clip_by_global_norm(centralize(adaptive_clip(set)), 1), 1), 1);
+         AdamW adamw({.lr = schedule::warm_up(5, schedule::cosine(3e-4, 100))});
+         const Operation step = adamw.apply_gradients(accumulate(set, 4));
+         ExponentialMovingAverage average(std::vector{v});
+         average.update(step), average.swap(), global_norm(set);
+       }},
+      {"schedules",
+       [](Graph& g, const Tensor&) {
+         const Tensor step = g.placeholder("step", i64, {});
+         for (const Schedule& s :
+              {schedule::constant(1, 0.5, 3), schedule::step(1, 2), schedule::multi_step(1, {2, 4}), schedule::exponential(1, 0.9),
+               schedule::linear(1, 5), schedule::polynomial(1, 5), schedule::cosine_restarts(1, 5), schedule::one_cycle(1, 9),
+               schedule::cyclic(0, 1, 3), schedule::sequence({schedule::constant(1), schedule::constant(2)}, {3}),
+               schedule::chain({schedule::constant(1), schedule::exponential(1, 0.5)})})
+           s(step);
        }},
   };
   for (const auto& [name, build] : all) {

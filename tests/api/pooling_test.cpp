@@ -10,6 +10,7 @@ using namespace kiln;
 namespace {
 
 constexpr float inf = std::numeric_limits<float>::infinity();
+constexpr Layout last = Layout::channels_last;
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
 template <class Function>
@@ -44,49 +45,55 @@ void expect_same(const Array& actual, const Array& expected) { test::expect_near
 const Array line = f({1, 6, 1}, {3, 1, 4, 1, 5, 9});
 
 TEST(Pooling, MaximaOfALine) {
-  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 2); }), f({1, 3, 1}, {3, 4, 9}));
-  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 3, {.strides = 1}); }), f({1, 4, 1}, {4, 4, 5, 9}));
-  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 3, {.strides = 2, .padding = 1}); }), f({1, 3, 1}, {3, 4, 9}));
-  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 4); }), f({1, 1, 1}, {4}));
-  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 4, {.ceil_mode = true}); }), f({1, 2, 1}, {4, 9}));
-  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 2, {.strides = 1, .dilation = 3}); }), f({1, 3, 1}, {3, 5, 9}));
-  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 7); }), f({1, 0, 1}, {}));
-  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 3, {.strides = 2, .padding = Padding::same()}); }),
-              f({1, 3, 1}, {4, 5, 9}));
-  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 3, {.strides = 2, .padding = Padding::same_lower()}); }),
+  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 2, {.layout = last}); }), f({1, 3, 1}, {3, 4, 9}));
+  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 3, {.stride = 1, .layout = last}); }), f({1, 4, 1}, {4, 4, 5, 9}));
+  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 3, {.stride = 2, .padding = 1, .layout = last}); }),
               f({1, 3, 1}, {3, 4, 9}));
-  expect_same(run(f({1, 4, 1}, {-inf, -inf, nan, 2}), [](const Tensor& x) { return max_pool(x, 2); }), f({1, 2, 1}, {-inf, nan}));
+  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 4, {.layout = last}); }), f({1, 1, 1}, {4}));
+  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 4, {.ceil_mode = true, .layout = last}); }), f({1, 2, 1}, {4, 9}));
+  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 2, {.stride = 1, .dilation = 3, .layout = last}); }),
+              f({1, 3, 1}, {3, 5, 9}));
+  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 7, {.layout = last}); }), f({1, 0, 1}, {}));
+  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 3, {.stride = 2, .padding = Padding::same(), .layout = last}); }),
+              f({1, 3, 1}, {4, 5, 9}));
+  expect_same(run(line, [](const Tensor& x) { return max_pool(x, 3, {.stride = 2, .padding = Padding::same_lower(), .layout = last}); }),
+              f({1, 3, 1}, {3, 4, 9}));
+  expect_same(run(f({1, 4, 1}, {-inf, -inf, nan, 2}), [](const Tensor& x) { return max_pool(x, 2, {.layout = last}); }),
+              f({1, 2, 1}, {-inf, nan}));
 }
 
 TEST(Pooling, AnIntegersMaximumIsNotItsPadding) {
-  expect_same(run(i({1, 3, 1}, {-5, -7, -9}), [](const Tensor& x) { return max_pool(x, 3, {.strides = 1, .padding = 1}); }),
+  expect_same(run(i({1, 3, 1}, {-5, -7, -9}), [](const Tensor& x) { return max_pool(x, 3, {.stride = 1, .padding = 1, .layout = last}); }),
               i({1, 3, 1}, {-5, -5, -7}));
 }
 
 TEST(Pooling, ACeilingWindowStartsInsideTheTensor) {
   // Of 3 elements, windows of 2 with stride 2 and padding 1 start at -1 and 1; rounding up would add one that starts at 3.
-  expect_same(run(f({1, 3, 1}, {1, 2, 3}), [](const Tensor& x) { return max_pool(x, 2, {.strides = 2, .padding = 1, .ceil_mode = true}); }),
+  expect_same(run(f({1, 3, 1}, {1, 2, 3}),
+                  [](const Tensor& x) { return max_pool(x, 2, {.stride = 2, .padding = 1, .ceil_mode = true, .layout = last}); }),
               f({1, 2, 1}, {1, 3}));
 }
 
 TEST(Pooling, MeansCountWhatTheyAreToldTo) {
   const auto mean = [](const AvgPoolOptions& options) { return run(line, [&](const Tensor& x) { return avg_pool(x, 3, options); }); };
-  expect_same(mean({}), f({1, 2, 1}, {8.0 / 3, 5}));
-  expect_same(mean({.strides = 2, .padding = 1}), f({1, 3, 1}, {4.0 / 3, 2, 5}));
-  expect_same(mean({.strides = 2, .padding = 1, .count_include_pad = false}), f({1, 3, 1}, {2, 2, 5}));
-  expect_same(mean({.strides = 2, .padding = Padding::same()}), f({1, 3, 1}, {8.0 / 3, 10.0 / 3, 7}));
-  expect_same(mean({.strides = 2, .padding = Padding::same(), .count_include_pad = true}), f({1, 3, 1}, {8.0 / 3, 10.0 / 3, 14.0 / 3}));
+  expect_same(mean({.layout = last}), f({1, 2, 1}, {8.0 / 3, 5}));
+  expect_same(mean({.stride = 2, .padding = 1, .layout = last}), f({1, 3, 1}, {4.0 / 3, 2, 5}));
+  expect_same(mean({.stride = 2, .padding = 1, .count_include_pad = false, .layout = last}), f({1, 3, 1}, {2, 2, 5}));
+  expect_same(mean({.stride = 2, .padding = Padding::same(), .layout = last}), f({1, 3, 1}, {8.0 / 3, 10.0 / 3, 7}));
+  expect_same(mean({.stride = 2, .padding = Padding::same(), .count_include_pad = true, .layout = last}),
+              f({1, 3, 1}, {8.0 / 3, 10.0 / 3, 14.0 / 3}));
   // The last window holds 9 and two places beyond, which never count; and with padding, one place of padding, which may.
-  expect_same(run(f({1, 4, 1}, {1, 2, 3, 9}), [](const Tensor& x) { return avg_pool(x, 3, {.ceil_mode = true}); }), f({1, 2, 1}, {2, 9}));
-  expect_same(
-      run(f({1, 4, 1}, {1, 2, 3, 9}), [](const Tensor& x) { return avg_pool(x, 3, {.strides = 2, .padding = 1, .ceil_mode = true}); }),
-      f({1, 3, 1}, {1, 14.0 / 3, 4.5}));
+  expect_same(run(f({1, 4, 1}, {1, 2, 3, 9}), [](const Tensor& x) { return avg_pool(x, 3, {.ceil_mode = true, .layout = last}); }),
+              f({1, 2, 1}, {2, 9}));
+  expect_same(run(f({1, 4, 1}, {1, 2, 3, 9}),
+                  [](const Tensor& x) { return avg_pool(x, 3, {.stride = 2, .padding = 1, .ceil_mode = true, .layout = last}); }),
+              f({1, 3, 1}, {1, 14.0 / 3, 4.5}));
 }
 
 TEST(Pooling, HalvesAreSummedInSingle) {
   const Array ones = Array::full(f16, {1, 64, 1}, 60000);
-  expect_same(run(ones, [](const Tensor& x) { return avg_pool(x, 64); }), Array::full(f16, {1, 1, 1}, 60000));
-  expect_same(run(ones, [](const Tensor& x) { return global_avg_pool(x); }), Array::full(f16, {1, 1, 1}, 60000));
+  expect_same(run(ones, [](const Tensor& x) { return avg_pool(x, 64, {.layout = last}); }), Array::full(f16, {1, 1, 1}, 60000));
+  expect_same(run(ones, [](const Tensor& x) { return global_avg_pool(x, last); }), Array::full(f16, {1, 1, 1}, 60000));
 }
 
 /// A [n, h, w, c] tensor pooled by loops over its last three axes.
@@ -114,8 +121,8 @@ Array by_loops(const Array& x, std::int64_t window, std::int64_t stride, std::in
 TEST(Pooling, ImagesInBothLayoutsAndWithSymbolicExtents) {
   const Array x = test::random_array(f32, {2, 9, 8, 19});
   for (const auto& [window, stride, padding] : {std::tuple{2, 2, 0}, {3, 2, 1}, {3, 1, 1}, {3, 3, 0}}) {
-    const PoolOptions options{.strides = stride, .padding = padding};
-    const AvgPoolOptions mean_options{.strides = stride, .padding = padding};
+    const PoolOptions options{.stride = stride, .padding = padding, .layout = last};
+    const AvgPoolOptions mean_options{.stride = stride, .padding = padding, .layout = last};
     const Array largest = by_loops(x, window, stride, padding, true), mean = by_loops(x, window, stride, padding, false);
     Graph graph;
     const Tensor fixed = graph.placeholder("fixed", f32, {2, 9, 8, 19});
@@ -142,11 +149,11 @@ TEST(Pooling, SymbolicExtentsKeepSameAndCeil) {
       const auto results = session.run({f(x), f(y)}, {{x, values}, {y, values}});
       expect_same(results[0], results[1]);
     };
-    both([](const Tensor& t) { return max_pool(t, 3, {.strides = 2, .padding = Padding::same()}); });
-    both([](const Tensor& t) { return avg_pool(t, 3, {.strides = 2, .padding = Padding::same()}); });
-    both([](const Tensor& t) { return max_pool(t, 2, {.strides = 3, .padding = 1, .ceil_mode = true}); });
-    both([](const Tensor& t) { return avg_pool(t, 2, {.strides = 3, .padding = 1, .ceil_mode = true}); });
-    both([](const Tensor& t) { return max_pool(t, 2, {.strides = 3, .ceil_mode = true}); });
+    both([](const Tensor& t) { return max_pool(t, 3, {.stride = 2, .padding = Padding::same(), .layout = last}); });
+    both([](const Tensor& t) { return avg_pool(t, 3, {.stride = 2, .padding = Padding::same(), .layout = last}); });
+    both([](const Tensor& t) { return max_pool(t, 2, {.stride = 3, .padding = 1, .ceil_mode = true, .layout = last}); });
+    both([](const Tensor& t) { return avg_pool(t, 2, {.stride = 3, .padding = 1, .ceil_mode = true, .layout = last}); });
+    both([](const Tensor& t) { return max_pool(t, 2, {.stride = 3, .ceil_mode = true, .layout = last}); });
   }
 }
 
@@ -154,8 +161,8 @@ TEST(Pooling, Indices) {
   const Array x = f({1, 2, 4, 1}, {1, 2, 3, 4, 8, 7, 6, 5});
   const auto pooled = [&](int which) {
     return run(x, [&](const Tensor& t) {
-      const PooledWithIndices p = max_pool_with_indices(t, 2);
-      return which == 0 ? p.values : which == 1 ? p.indices : max_unpool(p.values, p.indices, {2, 4});
+      const PooledWithIndices p = max_pool_with_indices(t, 2, {.layout = last});
+      return which == 0 ? p.values : which == 1 ? p.indices : max_unpool(p.values, p.indices, {2, 4}, last);
     });
   };
   expect_same(pooled(0), f({1, 1, 2, 1}, {8, 6}));
@@ -164,7 +171,7 @@ TEST(Pooling, Indices) {
   // Padding shifts nothing; channels first.
   expect_same(run(f({1, 2, 3}, {1, 5, 2, 9, 0, 3}),
                   [](const Tensor& t) {
-                    return max_pool_with_indices(t, 2, {.strides = 1, .padding = 1, .layout = Layout::channels_first}).indices;
+                    return max_pool_with_indices(t, 2, {.stride = 1, .padding = 1, .layout = Layout::channels_first}).indices;
                   }),
               i({1, 2, 4}, {0, 1, 1, 2, 0, 0, 2, 2}));
   expect_same(run(f({1, 2, 2}, {5, 2, 9, 3}),
@@ -177,10 +184,11 @@ TEST(Pooling, Indices) {
 
 TEST(Pooling, NormsAndGlobal) {
   const Array x = f({1, 2, 2, 2}, {3, 1, -4, 2, 0, 2, 0, 4});
-  expect_same(run(x, [](const Tensor& t) { return lp_pool(t, 2, 2); }), f({1, 1, 1, 2}, {5, 5}));
-  expect_same(run(x, [](const Tensor& t) { return lp_pool(t, 1, {2, 1}); }), f({1, 1, 2, 2}, {3, 3, 4, 6}));
-  test::expect_near(run(x, [](const Tensor& t) { return lp_pool(t, 3, 2); }), f({1, 1, 1, 2}, {std::cbrt(91.0), std::cbrt(81.0)}), 1e-6);
-  expect_same(run(x, [](const Tensor& t) { return global_max_pool(t); }), f({1, 1, 1, 2}, {3, 4}));
+  expect_same(run(x, [](const Tensor& t) { return lp_pool(t, 2, 2, {.layout = last}); }), f({1, 1, 1, 2}, {5, 5}));
+  expect_same(run(x, [](const Tensor& t) { return lp_pool(t, 1, {2, 1}, {.layout = last}); }), f({1, 1, 2, 2}, {3, 3, 4, 6}));
+  test::expect_near(run(x, [](const Tensor& t) { return lp_pool(t, 3, 2, {.layout = last}); }),
+                    f({1, 1, 1, 2}, {std::cbrt(91.0), std::cbrt(81.0)}), 1e-6);
+  expect_same(run(x, [](const Tensor& t) { return global_max_pool(t, last); }), f({1, 1, 1, 2}, {3, 4}));
   expect_same(run(x, [](const Tensor& t) { return global_avg_pool(t, Layout::channels_last, false); }), f({1, 2}, {-0.25, 2.25}));
   expect_same(run(x, [](const Tensor& t) { return global_lp_pool(t, 2, Layout::channels_first); }),
               f({1, 2, 1, 1}, {std::sqrt(30.0), std::sqrt(20.0)}));
@@ -188,27 +196,28 @@ TEST(Pooling, NormsAndGlobal) {
 
 TEST(Pooling, Adaptive) {
   const Array x = f({1, 5, 1}, {1, 5, 3, 2, 4});
-  test::expect_near(run(x, [](const Tensor& t) { return adaptive_avg_pool(t, 3); }), f({1, 3, 1}, {3, 10.0 / 3, 3}), 1e-6);
-  expect_same(run(x, [](const Tensor& t) { return adaptive_max_pool(t, 3); }), f({1, 3, 1}, {5, 5, 4}));
-  expect_same(run(x, [](const Tensor& t) { return adaptive_max_pool(t, 5); }), x);
-  expect_same(run(x, [](const Tensor& t) { return adaptive_avg_pool(t, 1); }), f({1, 1, 1}, {3}));
+  test::expect_near(run(x, [](const Tensor& t) { return adaptive_avg_pool(t, 3, last); }), f({1, 3, 1}, {3, 10.0 / 3, 3}), 1e-6);
+  expect_same(run(x, [](const Tensor& t) { return adaptive_max_pool(t, 3, last); }), f({1, 3, 1}, {5, 5, 4}));
+  expect_same(run(x, [](const Tensor& t) { return adaptive_max_pool(t, 5, last); }), x);
+  expect_same(run(x, [](const Tensor& t) { return adaptive_avg_pool(t, 1, last); }), f({1, 1, 1}, {3}));
   const Array image = test::random_array(f32, {2, 6, 7, 3});
-  test::expect_near(run(image, [](const Tensor& t) { return adaptive_avg_pool(t, {3, 7}); }),
-                    run(image, [](const Tensor& t) { return avg_pool(t, {2, 1}); }), 1e-6);
+  test::expect_near(run(image, [](const Tensor& t) { return adaptive_avg_pool(t, {3, 7}, last); }),
+                    run(image, [](const Tensor& t) { return avg_pool(t, {2, 1}, {.layout = last}); }), 1e-6);
 }
 
 TEST(Pooling, Gradients) {
   // Ties go to the first element; windows that overlap add up.
-  expect_same(gradient(f({1, 5, 1}, {2, 2, 1, 1, 2}), [](const Tensor& x) { return max_pool(x, 2, {.strides = 1}); }),
+  expect_same(gradient(f({1, 5, 1}, {2, 2, 1, 1, 2}), [](const Tensor& x) { return max_pool(x, 2, {.stride = 1, .layout = last}); }),
               f({1, 5, 1}, {1, 2, 3, 0, 4}));
-  expect_same(gradient(f({1, 4, 1}, {4, 1, 2, 3}), [](const Tensor& x) { return max_pool(x, 2, {.padding = 1}); }),
+  expect_same(gradient(f({1, 4, 1}, {4, 1, 2, 3}), [](const Tensor& x) { return max_pool(x, 2, {.padding = 1, .layout = last}); }),
               f({1, 4, 1}, {1, 0, 2, 3}));
-  expect_same(gradient(line, [](const Tensor& x) { return avg_pool(x, 2); }), f({1, 6, 1}, {0.5, 0.5, 1, 1, 1.5, 1.5}));
-  expect_same(gradient(line, [](const Tensor& x) { return max_pool_with_indices(x, 2).values; }), f({1, 6, 1}, {1, 0, 2, 0, 0, 3}));
+  expect_same(gradient(line, [](const Tensor& x) { return avg_pool(x, 2, {.layout = last}); }), f({1, 6, 1}, {0.5, 0.5, 1, 1, 1.5, 1.5}));
+  expect_same(gradient(line, [](const Tensor& x) { return max_pool_with_indices(x, 2, {.layout = last}).values; }),
+              f({1, 6, 1}, {1, 0, 2, 0, 0, 3}));
   expect_same(gradient(f({1, 4, 1}, {1, 7, 5, 2}),
                        [](const Tensor& x) {
-                         const PooledWithIndices p = max_pool_with_indices(x, 2);
-                         return max_unpool(p.values, 3 - p.indices, {4});
+                         const PooledWithIndices p = max_pool_with_indices(x, 2, {.layout = last});
+                         return max_unpool(p.values, 3 - p.indices, {4}, last);
                        }),
               f({1, 4, 1}, {0, 3, 2, 0}));
 }

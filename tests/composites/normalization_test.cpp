@@ -25,9 +25,9 @@ TEST(Normalization, Values) {
   add("logsumexp", [](const Inputs& in) { return logsumexp(in[0], {0, 2}); });
   add("masked_softmax", [](const Inputs& in) { return masked_softmax(in[0], in[1]); });
   add("layer_norm", [](const Inputs& in) { return layer_norm(in[0], -1, {.weight = in[1], .bias = in[2]}); });
-  add("layer_norm_two", [](const Inputs& in) { return layer_norm(in[0], {1, 2}, {.weight = in[1], .bias = in[2], .epsilon = 1e-3}); });
+  add("layer_norm_two", [](const Inputs& in) { return layer_norm(in[0], {1, 2}, {.weight = in[1], .bias = in[2], .eps = 1e-3}); });
   add("layer_norm_plain", [](const Inputs& in) { return layer_norm(in[0]); });
-  add("rms_norm", [](const Inputs& in) { return rms_norm(in[0], -1, {.weight = in[1]}); });
+  add("rms_norm", [](const Inputs& in) { return rms_norm(in[0], -1, {.weight = in[1], .eps = 1e-5}); });
   add("batch_norm", [](const Inputs& in) { return batch_norm(in[0], in[1], in[2], {.weight = in[3], .bias = in[4]}); });
   cases.push_back({"batch_norm_training", [](Graph&, const Inputs& in) {
                      const auto r = batch_norm_training(in[0], in[1], in[2], {.norm = {.weight = in[3], .bias = in[4]}, .momentum = 0.3});
@@ -107,7 +107,8 @@ TEST(Normalization, IsOneKernel) {
       {"lp_normalize", [](Graph&, const Tensor& x) { return lp_normalize(x); }},
       {"cross_entropy",
        [](Graph& g, const Tensor& x) {
-         return softmax_cross_entropy(x, g.placeholder("labels", i64, {Dim("rows")}), {.ignore_index = 3, .label_smoothing = 0.1});
+         return softmax_cross_entropy(x, g.placeholder("labels", i64, {Dim("rows")}),
+                                      {.reduction = Reduction::none, .ignore_index = 3, .label_smoothing = 0.1});
        }},
   };
   for (const auto& [name, build] : functions) {

@@ -94,7 +94,7 @@ class ResNet18 : public nn::Module {
 
  private:
   Tensor forward(const Tensor& input) override {
-    Tensor x = max_pool(relu(bn1_(conv1_(input))), 3, {.strides = 2, .padding = 1, .layout = Layout::channels_first});
+    Tensor x = max_pool(relu(bn1_(conv1_(input))), 3, {.stride = 2, .padding = 1});
     for (nn::Sequential& layer : layers_) x = layer(x);
     return (*fc_)(reduce_mean(x, {2, 3}));
   }

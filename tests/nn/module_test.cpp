@@ -251,7 +251,7 @@ TEST(Initializers, HaveTheirDefiningProperties) {
 TEST(Modules, RMSNormIsItsFormula) {
   Graph graph;
   const Tensor x = graph.constant(Array({2, 3}, {1.0, -2.0, 3.0, 0.5, 0.25, -4.0}));
-  nn::RMSNorm norm(3, {.epsilon = 1e-3});
+  nn::RMSNorm norm(3, {.eps = 1e-3});
   const Tensor y = norm(x), expected = x / sqrt(reduce_mean(square(x), 1, true) + 1e-3) * norm.parameters()[0];
   Session session = session_of(graph);
   session.set_value("weight", Array({3}, {2.0, 3.0, -1.0}));

@@ -11,11 +11,11 @@ namespace kiln {
 /// min(max(x, 0), 6). At the corners the derivative is 0.
 Tensor relu6(const Operand& x);
 /// x limited to low..high. At the corners the derivative is 0.
-Tensor hard_tanh(const Operand& x, double low = -1, double high = 1);
+Tensor hardtanh(const Operand& x, double low = -1, double high = 1);
 /// slope * x + offset limited to 0..1; ONNX's default is slope 0.2. At the corners the derivative is 0.
-Tensor hard_sigmoid(const Operand& x, double slope = 1.0 / 6, double offset = 0.5);
-/// x * hard_sigmoid(x): Howard et al., Searching for MobileNetV3 (arXiv:1905.02244).
-Tensor hard_swish(const Operand& x);
+Tensor hardsigmoid(const Operand& x, double slope = 1.0 / 6, double offset = 0.5);
+/// x * hardsigmoid(x): Howard et al., Searching for MobileNetV3 (arXiv:1905.02244).
+Tensor hardswish(const Operand& x);
 /// scale * elu(x, alpha) with the constants that keep mean 0 and variance 1: Klambauer et al. (arXiv:1706.02515).
 Tensor selu(const Operand& x);
 /// x for x > 0, else alpha * (exp(x / alpha) - 1): Barron (arXiv:1704.07483). Error when alpha is 0.
@@ -35,7 +35,7 @@ Tensor threshold(const Operand& x, double threshold, double value);
 /// x where x > alpha, else 0 (ONNX's ThresholdedRelu).
 Tensor thresholded_relu(const Operand& x, double alpha = 1);
 /// log(sigmoid(x)), without overflow.
-Tensor log_sigmoid(const Operand& x);
+Tensor logsigmoid(const Operand& x);
 /// x * sigmoid(beta * x): Ramachandran et al. (arXiv:1710.05941). beta = 1 is silu().
 Tensor swish(const Operand& x, double beta = 1);
 /// log(1 + exp(beta * x)) / beta, without overflow. Error when beta is 0.

@@ -20,8 +20,6 @@ std::vector<Tensor> unstack(const Operand& x, std::int64_t axis = 0);
 
 // ---- Axes -----------------------------------------------------------------------------------------------------------
 
-/// Without all axes of extent 1.
-Tensor squeeze(const Operand& x);
 /// Axis `from` becomes axis `to`; the others keep their order. numpy.moveaxis.
 Tensor moveaxis(const Operand& x, std::int64_t from, std::int64_t to);
 /// Two axes exchanged. numpy.swapaxes.
@@ -41,6 +39,18 @@ Tensor roll(const Operand& x, std::int64_t shift, std::int64_t axis);
 Tensor rot90(const Operand& x, std::int64_t times = 1, std::int64_t a = 0, std::int64_t b = 1);
 /// For vectors of extents n1 ... nk: k tensors [n1, ..., nk], the i-th of which varies along axis i. numpy.meshgrid(indexing="ij").
 std::vector<Tensor> meshgrid(std::initializer_list<Tensor> vectors, std::source_location location = std::source_location::current());
+
+// ---- Sequences of numbers -------------------------------------------------------------------------------------------
+
+/// start, start + step ... below stop (above it, when step is negative), for numbers known when the graph is built: numpy.arange. What the
+/// run computes is range()'s (kiln/produced.h); 0, 1 ... size - 1 with a symbolic size is Graph::range's.
+///   arange(graph, i64, 0, 10, 3)   // {0, 3, 6, 9}
+Tensor arange(Graph& graph, DType dtype, Scalar start, Scalar stop, Scalar step = 1,
+              std::source_location location = std::source_location::current());
+/// `size` numbers at equal distances from start to stop, both included: numpy.linspace. Of one number: start.
+///   linspace(graph, f32, 0, 1, 5)   // {0, 0.25, 0.5, 0.75, 1}
+Tensor linspace(Graph& graph, DType dtype, double start, double stop, const Dim& size,
+                std::source_location location = std::source_location::current());
 
 // ---- Triangles and diagonals ----------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@
 namespace kiln {
 
 struct ConvolutionOptions {
-  PerAxis strides = 1;
+  PerAxis stride = 1;
   Padding padding = {};     ///< negative amounts crop
   PerAxis dilation = 1;     ///< from one place of the window to the next
   std::int64_t groups = 1;  ///< channels in as many groups, each with its own share of the output channels
@@ -29,7 +29,7 @@ struct ConvolutionOptions {
 };
 
 /// Each place of the window multiplied with the input under it, summed over places and input channels:
-///   conv(x, w, {.strides = 2, .padding = 1})   // f32[n, 3, 224, 224], f32[64, 3, 3, 3] -> f32[n, 64, 112, 112]
+///   conv(x, w, {.stride = 2, .padding = 1})   // f32[n, 3, 224, 224], f32[64, 3, 3, 3] -> f32[n, 64, 112, 112]
 /// `bias` is [out]. Sums of floats run over the window in row-major order, then over channels; f16 and bf16 are summed in f32.
 Tensor conv(const Operand& x, const Operand& weight, const ConvolutionOptions& options = {});
 Tensor conv(const Operand& x, const Operand& weight, const Operand& bias, const ConvolutionOptions& options = {});
@@ -47,7 +47,7 @@ Tensor conv3d(const Operand& x, const Operand& weight, const Operand& bias, cons
 Tensor depthwise_conv(const Operand& x, const Operand& weight, const ConvolutionOptions& options = {});
 
 struct TransposedConvolutionOptions {
-  PerAxis strides = 1;
+  PerAxis stride = 1;
   /// What is taken off the full result, (n - 1) s + (k - 1) d + 1 long. SAME: as much that n s results are left.
   Padding padding = {};
   PerAxis output_padding = 0;  ///< added after the last result, to choose among the lengths that one convolution maps to the same n
@@ -62,12 +62,12 @@ struct TransposedConvolutionOptions {
 /// or [window..., out / groups, in] with channels last (tf.nn.conv2d_transpose). Along an axis of n elements there are
 ///   (n - 1) s - p - q + (k - 1) d + 1 + output_padding
 /// results.
-///   conv_transpose(x, w, {.strides = 2, .padding = 1, .output_padding = 1})   // f32[n, 64, 56, 56] -> f32[n, 32, 112, 112]
+///   conv_transpose(x, w, {.stride = 2, .padding = 1, .output_padding = 1})   // f32[n, 64, 56, 56] -> f32[n, 32, 112, 112]
 Tensor conv_transpose(const Operand& x, const Operand& weight, const TransposedConvolutionOptions& options = {});
 Tensor conv_transpose(const Operand& x, const Operand& weight, const Operand& bias, const TransposedConvolutionOptions& options = {});
 
 struct UnfoldOptions {
-  PerAxis strides = 1;
+  PerAxis stride = 1;
   PerAxis padding = 0;
   PerAxis dilation = 1;
 };

@@ -31,6 +31,8 @@ Tensor vecdot(const Operand& a, const Operand& b, std::int64_t axis = -1);
 Tensor kron(const Operand& a, const Operand& b);
 /// The vector product along an axis of extent 3.
 Tensor cross(const Operand& a, const Operand& b, std::int64_t axis = -1);
+/// x W^T + bias: [..., in], weight [out, in], bias [out] or none -> [..., out]. torch.nn.functional.linear.
+Tensor linear(const Operand& x, const Operand& weight, const Tensor& bias = {});
 /// x1^T W_o x2 + bias_o: [..., n], [..., m], weight [o, n, m], bias [o] or none -> [..., o].
 Tensor bilinear(const Operand& x1, const Operand& x2, const Operand& weight, const Tensor& bias = {});
 

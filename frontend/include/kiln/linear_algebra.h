@@ -5,16 +5,11 @@
 // defined (a singular one to invert, one that is not positive definite to cholesky()) gives infinities or NaN, not an error.
 #pragma once
 
-#include <limits>
-
-#include "kiln/operators.h"
+#include "kiln/statistics.h"
 
 namespace kiln {
 
 // ---- Norms and powers --------------------------------------------------------------------------------------------------
-
-/// (sum |x|^p)^(1/p) over the axes; p = infinity: the largest |x|, -infinity: the smallest, 0: how many are not 0. The gradient at 0 is 0.
-Tensor vector_norm(const Operand& x, double p = 2, const Axes& axes = {}, bool keep_dims = false);
 
 enum class MatrixNorm : std::uint8_t {
   frobenius,  ///< square root of the sum of squares

@@ -1,10 +1,12 @@
 // Losses: functions that say how far predictions are from targets.
 //
-// All yield one loss per element (or per row, as each says); `reduction` makes a scalar of them. Predictions and targets must have the same
+// All compute one loss per element (or per row, as each says), of which `reduction` makes a scalar: their mean by default, or their sum;
+// with Reduction::none the result is what the function's comment says. Predictions and targets must have the same
 // shape: losses do not broadcast, as [n] against [n, 1] would quietly compare all pairs. Formulas, defaults and derivatives are those of
 // the functions of the same names in torch.nn.functional, unless stated. Gradients stay finite where the loss itself is finite.
 //
-//   Tensor loss = softmax_cross_entropy(logits, labels, {.reduction = Reduction::mean, .label_smoothing = 0.1});
+//   Tensor loss = softmax_cross_entropy(logits, labels, {.label_smoothing = 0.1});
+//   Tensor each = softmax_cross_entropy(logits, labels, {.reduction = Reduction::none});
 #pragma once
 
 #include <optional>
@@ -18,14 +20,14 @@ enum class Reduction : std::uint8_t { mean, sum, none };
 
 /// Options that all losses of elements share.
 struct LossOptions {
-  Reduction reduction = Reduction::none;
+  Reduction reduction = Reduction::mean;
   Tensor weight = {};  ///< multiplies the elements, which it is broadcast to; the mean still divides by their number
 };
 
 // ---- Classification --------------------------------------------------------------------------------------------------
 
 struct ClassificationOptions {
-  Reduction reduction = Reduction::none;
+  Reduction reduction = Reduction::mean;
   std::int64_t axis = -1;                         ///< runs over the classes: 1 for images [batch, classes, height, width]
   std::optional<std::int64_t> ignore_index = {};  ///< rows with this label count 0, and the mean leaves them out
   Tensor class_weights = {};                      ///< [classes]; the mean of rows with integer labels divides by the sum of their weights
@@ -35,8 +37,10 @@ struct ClassificationOptions {
 /// -log softmax(logits)[label] for each row: logits [..., classes], integer labels [...] in 0..classes-1; result [...]. Floating labels are
 /// probabilities of the shape of the logits: -sum(labels * log_softmax(logits)). A label out of range counts as no class: the row's loss is
 /// 0. Logits of -inf are classes that are ruled out, and cost nothing where their label is 0.
-///   softmax_cross_entropy(logits, labels)   // f32[batch, 10], i64[batch] -> f32[batch]
+///   softmax_cross_entropy(logits, labels)   // f32[batch, 10], i64[batch] -> f32[]
 Tensor softmax_cross_entropy(const Operand& logits, const Operand& labels, const ClassificationOptions& options = {});
+/// softmax_cross_entropy() under PyTorch's name.
+Tensor cross_entropy(const Operand& logits, const Operand& labels, const ClassificationOptions& options = {});
 /// -log_probabilities[label] for each row: the second half of softmax_cross_entropy(). Integer labels only.
 Tensor nll_loss(const Operand& log_probabilities, const Operand& labels, const ClassificationOptions& options = {});
 
@@ -44,7 +48,7 @@ Tensor nll_loss(const Operand& log_probabilities, const Operand& labels, const C
 Tensor binary_cross_entropy(const Operand& probabilities, const Operand& labels, const LossOptions& options = {});
 
 struct LogitsOptions {
-  Reduction reduction = Reduction::none;
+  Reduction reduction = Reduction::mean;
   Tensor weight = {};
   Tensor positive_weight =
       {};  ///< multiplies the term of label 1; broadcast to the elements: one per class where they run along the last axis
@@ -53,7 +57,7 @@ struct LogitsOptions {
 Tensor binary_cross_entropy_with_logits(const Operand& logits, const Operand& labels, const LogitsOptions& options = {});
 
 struct FocalOptions {
-  Reduction reduction = Reduction::none;
+  Reduction reduction = Reduction::mean;
   double alpha = 0.25;  ///< weight of label 1, 1 - alpha of label 0; negative: no weights
   double gamma = 2;
 };
@@ -62,7 +66,7 @@ struct FocalOptions {
 Tensor focal_loss(const Operand& logits, const Operand& labels, const FocalOptions& options = {});
 
 struct DiceOptions {
-  Reduction reduction = Reduction::none;
+  Reduction reduction = Reduction::mean;
   Axes axes = {};     ///< summed over; by default all but the first
   double smooth = 1;  ///< added to numerator and denominator
 };
@@ -71,7 +75,7 @@ struct DiceOptions {
 Tensor dice_loss(const Operand& probabilities, const Operand& labels, const DiceOptions& options = {});
 
 struct CtcOptions {
-  Reduction reduction = Reduction::none;  ///< the mean divides each loss by its target's length first
+  Reduction reduction = Reduction::mean;  ///< the mean divides each loss by its target's length first
   std::int64_t blank = 0;                 ///< the class that stands for no symbol
   bool zero_infinity = false;             ///< 0 instead of infinity where the target is too long for its input
 };
@@ -94,18 +98,18 @@ Tensor smooth_l1_loss(const Operand& prediction, const Operand& target, double b
 Tensor huber_loss(const Operand& prediction, const Operand& target, double delta = 1, const LossOptions& options = {});
 
 struct PoissonOptions {
-  Reduction reduction = Reduction::none;
+  Reduction reduction = Reduction::mean;
   bool log_input = true;  ///< the prediction is the logarithm of the rate
   bool full = false;      ///< adds Stirling's approximation of log(target!) for targets above 1
-  double epsilon = 1e-8;  ///< added to the rate before its logarithm is taken
+  double eps = 1e-8;  ///< added to the rate before its logarithm is taken
 };
 /// rate - target * log(rate), without the term that does not depend on the rate.
 Tensor poisson_nll_loss(const Operand& prediction, const Operand& target, const PoissonOptions& options = {});
 
 struct GaussianOptions {
-  Reduction reduction = Reduction::none;
+  Reduction reduction = Reduction::mean;
   bool full = false;      ///< adds log(2 pi) / 2
-  double epsilon = 1e-6;  ///< the variance counts as at least this; its gradient does not notice
+  double eps = 1e-6;  ///< the variance counts as at least this; its gradient does not notice
 };
 /// (log(variance) + (prediction - target)^2 / variance) / 2; the variance has the shape of the prediction or is broadcast to it.
 Tensor gaussian_nll_loss(const Operand& prediction, const Operand& target, const Operand& variance, const GaussianOptions& options = {});
@@ -125,10 +129,10 @@ Tensor cosine_embedding_loss(const Operand& a, const Operand& b, const Operand& 
 Tensor margin_ranking_loss(const Operand& a, const Operand& b, const Operand& labels, double margin = 0, const LossOptions& options = {});
 
 struct TripletOptions {
-  Reduction reduction = Reduction::none;
+  Reduction reduction = Reduction::mean;
   double margin = 1;
-  double p = 2;  ///< of the distance |a - b + epsilon|_p
-  double epsilon = 1e-6;
+  double p = 2;  ///< of the distance |a - b + eps|_p
+  double eps = 1e-6;
   bool swap = false;  ///< takes the negative's distance to the positive where that is smaller (Balntas et al. 2016)
 };
 /// max(0, |anchor - positive| - |anchor - negative| + margin) of rows [..., n]; result [...].

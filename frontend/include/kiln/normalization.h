@@ -1,8 +1,10 @@
 // Softmax and its kin, and normalisation by statistics of axes.
 //
 // Everything here is made of a few reductions over the same rows, which the compiler computes in one kernel. Weights (gamma) and biases
-// (beta) are optional tensors; epsilon is added to a variance before its square root.
+// (beta) are optional tensors; eps is added to a variance before its square root.
 #pragma once
+
+#include <optional>
 
 #include "kiln/operators.h"
 
@@ -36,21 +38,27 @@ Tensor gumbel_softmax(const Operand& logits, const GumbelSoftmaxOptions& options
 struct NormOptions {
   Tensor weight = {};  ///< of the shape of the normalised axes, or broadcast to it
   Tensor bias = {};
-  double epsilon = 1e-5;
+  double eps = 1e-5;
 };
-/// (x - mean) / sqrt(variance + epsilon) * weight + bias, statistics over the given axes (Ba et al. 2016, arXiv:1607.06450). The variance
+/// (x - mean) / sqrt(variance + eps) * weight + bias, statistics over the given axes (Ba et al. 2016, arXiv:1607.06450). The variance
 /// is that of the population.
 ///   layer_norm(x, -1, {.weight = gamma, .bias = beta})   // [batch, time, width], gamma and beta [width]
 Tensor layer_norm(const Operand& x, const Axes& axes = -1, const NormOptions& options = {});
-/// x / sqrt(mean(x^2) + epsilon) * weight + bias (Zhang and Sennrich 2019, arXiv:1910.07467).
-Tensor rms_norm(const Operand& x, const Axes& axes = -1, const NormOptions& options = {});
+
+struct RmsNormOptions {
+  Tensor weight = {};  ///< as in NormOptions
+  Tensor bias = {};
+  std::optional<double> eps = {};  ///< not given: the rounding unit of x's dtype, of f32 for f16 and bf16 (PyTorch's default)
+};
+/// x / sqrt(mean(x^2) + eps) * weight + bias (Zhang and Sennrich 2019, arXiv:1910.07467).
+Tensor rms_norm(const Operand& x, const Axes& axes = -1, const RmsNormOptions& options = {});
 
 // ---- Normalisation of channels -----------------------------------------------------------------------------------------
 
 struct ChannelNormOptions {
   Tensor weight = {};  ///< [channels]
   Tensor bias = {};    ///< [channels]
-  double epsilon = 1e-5;
+  double eps = 1e-5;
   std::int64_t axis = 1;  ///< runs over the channels; axis 0 is the batch
 };
 /// With the statistics given, [channels] each: what a trained network does (Ioffe and Szegedy 2015, arXiv:1502.03167).
@@ -88,9 +96,9 @@ Tensor local_response_norm(const Operand& x, const LocalResponseNormOptions& opt
 
 // ---- By length ---------------------------------------------------------------------------------------------------------
 
-/// x / max(|x|_p, epsilon) along the axes; see vector_norm() for p.
-Tensor lp_normalize(const Operand& x, double p = 2, const Axes& axes = -1, double epsilon = 1e-12);
-/// The cosine of the angle between a and b along an axis: a . b / (max(|a|, epsilon) max(|b|, epsilon)).
-Tensor cosine_similarity(const Operand& a, const Operand& b, std::int64_t axis = -1, double epsilon = 1e-8);
+/// x / max(|x|_p, eps) along the axes; see vector_norm() for p.
+Tensor lp_normalize(const Operand& x, double p = 2, const Axes& axes = -1, double eps = 1e-12);
+/// The cosine of the angle between a and b along an axis: a . b / (max(|a|, eps) max(|b|, eps)).
+Tensor cosine_similarity(const Operand& a, const Operand& b, std::int64_t axis = -1, double eps = 1e-8);
 
 }  // namespace kiln

@@ -36,6 +36,12 @@ Tensor floor_divide(const Operand& a, const Operand& b);
 Tensor floor_mod(const Operand& a, const Operand& b);
 /// a to the power b. Integers wrap; a negative power of anything but 1 and -1 is 0.
 Tensor power(const Operand& a, const Operand& b);
+/// power() under C's, PyTorch's and TensorFlow's name.
+Tensor pow(const Operand& a, const Operand& b);
+/// (a - b)^2: tf.math.squared_difference.
+Tensor squared_difference(const Operand& a, const Operand& b);
+/// a + weight * (b - a): torch.lerp.
+Tensor lerp(const Operand& a, const Operand& b, const Operand& weight);
 /// The angle of the point (x = b, y = a), in (-pi, pi].
 Tensor atan2(const Operand& a, const Operand& b);
 /// The larger and the smaller of two; NaN when one is NaN.
@@ -43,6 +49,8 @@ Tensor maximum(const Operand& a, const Operand& b);
 Tensor minimum(const Operand& a, const Operand& b);
 /// x limited to low..high.
 Tensor clamp(const Operand& x, const Operand& low, const Operand& high);
+/// clamp() under NumPy's name.
+Tensor clip(const Operand& x, const Operand& low, const Operand& high);
 
 // ---- Bits ----------------------------------------------------------------------------------------------------------------
 
@@ -82,6 +90,13 @@ Tensor less(const Operand& a, const Operand& b);
 Tensor less_equal(const Operand& a, const Operand& b);
 Tensor greater(const Operand& a, const Operand& b);
 Tensor greater_equal(const Operand& a, const Operand& b);
+/// The same as operators. There is no == and no !=, which C++ programs take to compare handles.
+Tensor operator<(const Operand& a, const Operand& b);
+Tensor operator<=(const Operand& a, const Operand& b);
+Tensor operator>(const Operand& a, const Operand& b);
+Tensor operator>=(const Operand& a, const Operand& b);
+/// |a - b| <= absolute + relative * |b|, of floating tensors; equal infinities are close, NaN is not. numpy.isclose.
+Tensor is_close(const Operand& a, const Operand& b, double relative = 1e-5, double absolute = 1e-8);
 /// Of bool tensors.
 Tensor logical_and(const Operand& a, const Operand& b);
 Tensor logical_or(const Operand& a, const Operand& b);
@@ -97,6 +112,9 @@ Tensor sign_bit(const Operand& x);
 Tensor select(const Operand& mask, const Operand& a, const Operand& b);
 /// select() under NumPy's name.
 Tensor where(const Operand& mask, const Operand& a, const Operand& b);
+/// x with `value` where mask is true: torch.masked_fill.
+///   masked_fill(scores, padding, -1e9)
+Tensor masked_fill(const Operand& x, const Operand& mask, const Operand& value);
 
 // ---- Functions, element by element -------------------------------------------------------------------------------------
 
@@ -209,8 +227,14 @@ Tensor flatten(const Operand& x, std::int64_t first_axis = 0);
 Tensor transpose(const Operand& x);
 /// Result axis i is axis permutation[i] of x.
 Tensor transpose(const Operand& x, const std::vector<std::int64_t>& permutation);
+/// transpose() under PyTorch's name.
+Tensor permute(const Operand& x, const std::vector<std::int64_t>& permutation);
 /// A new axis of extent 1 at this place of the result.
 Tensor expand_dims(const Operand& x, std::int64_t axis);
+/// expand_dims() under PyTorch's name.
+Tensor unsqueeze(const Operand& x, std::int64_t axis);
+/// Without all axes of extent 1.
+Tensor squeeze(const Operand& x);
 /// Without this axis, whose extent is 1.
 Tensor squeeze(const Operand& x, std::int64_t axis);
 /// x repeated to these dims, as operands are.
@@ -219,7 +243,7 @@ Tensor broadcast_to(const Operand& x, const Dims& dims);
 ///   slice(x, {0, 2}, {batch, 4})
 Tensor slice(const Operand& x, const Dims& starts, const Dims& limits, const std::vector<std::int64_t>& strides = {});
 /// `low` elements of `value` before and `high` after each axis; negative ones crop.
-Tensor pad(const Operand& x, const Dims& low, const Dims& high, const Operand& value);
+Tensor pad(const Operand& x, const Dims& low, const Dims& high, const Operand& value = 0);
 /// Order of elements turned around along axes.
 Tensor reverse(const Operand& x, const Axes& axes);
 /// Joined along an existing axis, on which alone the extents may differ.
@@ -228,9 +252,10 @@ Tensor concatenate(std::span<const Tensor> parts, std::int64_t axis, std::source
 /// Tensors of one type joined along a new axis.
 Tensor stack(std::initializer_list<Tensor> parts, std::int64_t axis = 0, std::source_location location = std::source_location::current());
 Tensor stack(std::span<const Tensor> parts, std::int64_t axis = 0, std::source_location location = std::source_location::current());
-/// Zeros or ones of x's dtype and dims.
+/// Zeros, ones, or a number everywhere, of x's dtype and dims.
 Tensor zeros_like(const Operand& x);
 Tensor ones_like(const Operand& x);
+Tensor full_like(const Operand& x, Scalar value);
 
 // ---- Others --------------------------------------------------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@
 
 namespace kiln {
 
-/// Order of the axes: batch, spatial axes, channels (TensorFlow's NHWC), or batch, channels, spatial axes (PyTorch's NCHW). Channels last
-/// is the faster one: neighbours in memory are treated alike.
-enum class Layout : std::uint8_t { channels_last, channels_first };
+/// Order of the axes: batch, channels, spatial axes (PyTorch's and ONNX's NCHW, the default everywhere), or batch, spatial axes, channels
+/// (TensorFlow's NHWC). Channels last is the faster one: neighbours in memory are treated alike.
+enum class Layout : std::uint8_t { channels_first, channels_last };
 
 /// One number for every spatial axis, or one for each, outermost first: `3` or `{3, 5}`.
 class PerAxis {
@@ -42,8 +42,9 @@ class Padding {
   /// As many before as after, on every axis.
   Padding(int amount) : both_(amount) {}
   Padding(std::int64_t amount) : both_(amount) {}
-  /// The same per axis, outermost first.
+  /// The same per axis, outermost first: {1, 2}.
   Padding(PerAxis both) : both_(std::move(both)) {}
+  Padding(std::initializer_list<std::int64_t> both) : both_(both) {}
   /// (before, after) per axis.
   Padding(std::initializer_list<std::pair<std::int64_t, std::int64_t>> amounts) : amounts_(amounts) {}
   Padding(std::vector<std::pair<std::int64_t, std::int64_t>> amounts) : amounts_(std::move(amounts)) {}

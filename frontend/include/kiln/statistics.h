@@ -30,7 +30,13 @@ Tensor reduce_l2(const Operand& x, const Axes& axes = {}, bool keep_dims = false
 Tensor reduce_sum_square(const Operand& x, const Axes& axes = {}, bool keep_dims = false);
 Tensor reduce_log_sum(const Operand& x, const Axes& axes = {}, bool keep_dims = false);
 /// The p-norm of the elements as one vector: (sum |x|^p)^(1/p); p = infinity: the largest |x|, -infinity: the smallest, 0: how many are not
-/// 0 (numpy.linalg.norm of vectors). The gradient at 0 is 0.
+/// 0 (torch.linalg.vector_norm). The gradient at 0 is 0. Norms of matrices are in kiln/linear_algebra.h.
+Tensor vector_norm(const Operand& x, double p = 2, const Axes& axes = {}, bool keep_dims = false);
+/// |a - b + eps|_p of rows: [..., n] and [..., n] -> [...]. torch.nn.functional.pairwise_distance.
+Tensor pairwise_distance(const Operand& a, const Operand& b, double p = 2, double eps = 1e-6, bool keep_dims = false);
+/// |a_i - b_j|_p of every row of a with every row of b: [..., m, n] and [..., k, n] -> [..., m, k]. torch.cdist, scipy's cdist.
+Tensor cdist(const Operand& a, const Operand& b, double p = 2);
+/// vector_norm() under NumPy's name.
 Tensor norm(const Operand& x, double p = 2, const Axes& axes = {}, bool keep_dims = false);
 
 /// The same without the elements that are NaN (numpy.nansum ...). Of nothing but NaN: the sum is 0, the product 1, the others NaN.

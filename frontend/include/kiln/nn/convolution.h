@@ -6,17 +6,17 @@
 
 namespace kiln::nn {
 
-/// Numbers stand for every spatial axis, or are listed for each: {.stride = 2, .padding = {1, 3}}.
+/// Numbers stand for every spatial axis, or are listed for each: {.stride = 2, .padding = {1, 3}}; {.padding = Padding::same()}.
 struct ConvOptions {
   PerAxis stride = 1;
-  PerAxis padding = 0;  ///< zeros before and after
+  Padding padding = {};  ///< zeros before and after
   PerAxis dilation = 1;
   std::int64_t groups = 1;  ///< divides both channel counts
   bool bias = true;
 };
 struct ConvTransposeOptions {
   PerAxis stride = 1;
-  PerAxis padding = 0;         ///< places cut off before and after
+  Padding padding = {};        ///< places cut off before and after
   PerAxis output_padding = 0;  ///< places added after
   PerAxis dilation = 1;
   std::int64_t groups = 1;
@@ -27,7 +27,7 @@ struct ConvTransposeOptions {
 class Convolution : public Module {
  protected:
   Convolution(const char* name, std::size_t rank, std::int64_t in, std::int64_t out, const PerAxis& kernel, const PerAxis& stride,
-              const PerAxis& padding, const PerAxis& output_padding, const PerAxis& dilation, std::int64_t groups, bool bias,
+              const Padding& padding, const PerAxis& output_padding, const PerAxis& dilation, std::int64_t groups, bool bias,
               bool transposed, const Location& where);
 
  private:
@@ -36,7 +36,8 @@ class Convolution : public Module {
   Shape weight_shape() const;
   const char* name_;
   std::int64_t in_, out_, groups_;
-  std::vector<std::int64_t> kernel_, stride_, padding_, output_padding_, dilation_;
+  std::vector<std::int64_t> kernel_, stride_, output_padding_, dilation_;
+  Padding padding_;
   bool bias_, transposed_;
 };
 

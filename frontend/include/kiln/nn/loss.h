@@ -1,6 +1,6 @@
 // Losses as objects: how they reduce, and their other options, are chosen once. They are the functions of kiln/losses.h, which say what
-// each computes and which shapes and dtypes it takes. They reduce to the mean, as in PyTorch, unless a Reduction is given first; that in
-// the options does not count.
+// each computes and which shapes and dtypes it takes. They reduce to the mean, as in PyTorch, unless the options say otherwise; a Reduction
+// may also be given first.
 //
 //   nn::CrossEntropyLoss criterion({.label_smoothing = 0.1});
 //   Tensor loss = criterion(model(x, {.training = true}), labels);
@@ -16,7 +16,7 @@ using kiln::Reduction;
 /// (prediction - target)^2
 class MSELoss {
  public:
-  explicit MSELoss(LossOptions options = {}) : MSELoss(Reduction::mean, std::move(options)) {}
+  explicit MSELoss(LossOptions options = {}) : options_(std::move(options)) {}
   explicit MSELoss(Reduction reduction, LossOptions options = {}) : options_(std::move(options)) { options_.reduction = reduction; }
   Tensor operator()(const Tensor& prediction, const Tensor& target, std::source_location location = std::source_location::current()) const;
 
@@ -26,7 +26,7 @@ class MSELoss {
 /// |prediction - target|
 class L1Loss {
  public:
-  explicit L1Loss(LossOptions options = {}) : L1Loss(Reduction::mean, std::move(options)) {}
+  explicit L1Loss(LossOptions options = {}) : options_(std::move(options)) {}
   explicit L1Loss(Reduction reduction, LossOptions options = {}) : options_(std::move(options)) { options_.reduction = reduction; }
   Tensor operator()(const Tensor& prediction, const Tensor& target, std::source_location location = std::source_location::current()) const;
 
@@ -36,7 +36,7 @@ class L1Loss {
 /// smooth_l1_loss()
 class SmoothL1Loss {
  public:
-  explicit SmoothL1Loss(double beta = 1, LossOptions options = {}) : SmoothL1Loss(Reduction::mean, beta, std::move(options)) {}
+  explicit SmoothL1Loss(double beta = 1, LossOptions options = {}) : beta_(beta), options_(std::move(options)) {}
   explicit SmoothL1Loss(Reduction reduction, double beta = 1, LossOptions options = {}) : beta_(beta), options_(std::move(options)) {
     options_.reduction = reduction;
   }
@@ -49,7 +49,7 @@ class SmoothL1Loss {
 /// huber_loss()
 class HuberLoss {
  public:
-  explicit HuberLoss(double delta = 1, LossOptions options = {}) : HuberLoss(Reduction::mean, delta, std::move(options)) {}
+  explicit HuberLoss(double delta = 1, LossOptions options = {}) : delta_(delta), options_(std::move(options)) {}
   explicit HuberLoss(Reduction reduction, double delta = 1, LossOptions options = {}) : delta_(delta), options_(std::move(options)) {
     options_.reduction = reduction;
   }
@@ -62,7 +62,7 @@ class HuberLoss {
 /// softmax_cross_entropy() of logits and class indices (or probabilities).
 class CrossEntropyLoss {
  public:
-  explicit CrossEntropyLoss(ClassificationOptions options = {}) : CrossEntropyLoss(Reduction::mean, std::move(options)) {}
+  explicit CrossEntropyLoss(ClassificationOptions options = {}) : options_(std::move(options)) {}
   explicit CrossEntropyLoss(Reduction reduction, ClassificationOptions options = {}) : options_(std::move(options)) {
     options_.reduction = reduction;
   }
@@ -74,7 +74,7 @@ class CrossEntropyLoss {
 /// nll_loss() of log-probabilities and class indices.
 class NLLLoss {
  public:
-  explicit NLLLoss(ClassificationOptions options = {}) : NLLLoss(Reduction::mean, std::move(options)) {}
+  explicit NLLLoss(ClassificationOptions options = {}) : options_(std::move(options)) {}
   explicit NLLLoss(Reduction reduction, ClassificationOptions options = {}) : options_(std::move(options)) {
     options_.reduction = reduction;
   }
@@ -87,7 +87,7 @@ class NLLLoss {
 /// binary_cross_entropy() of probabilities and labels in [0, 1].
 class BCELoss {
  public:
-  explicit BCELoss(LossOptions options = {}) : BCELoss(Reduction::mean, std::move(options)) {}
+  explicit BCELoss(LossOptions options = {}) : options_(std::move(options)) {}
   explicit BCELoss(Reduction reduction, LossOptions options = {}) : options_(std::move(options)) { options_.reduction = reduction; }
   Tensor operator()(const Tensor& probabilities, const Tensor& labels,
                     std::source_location location = std::source_location::current()) const;
@@ -98,7 +98,7 @@ class BCELoss {
 /// binary_cross_entropy_with_logits()
 class BCEWithLogitsLoss {
  public:
-  explicit BCEWithLogitsLoss(LogitsOptions options = {}) : BCEWithLogitsLoss(Reduction::mean, std::move(options)) {}
+  explicit BCEWithLogitsLoss(LogitsOptions options = {}) : options_(std::move(options)) {}
   explicit BCEWithLogitsLoss(Reduction reduction, LogitsOptions options = {}) : options_(std::move(options)) {
     options_.reduction = reduction;
   }
@@ -110,7 +110,7 @@ class BCEWithLogitsLoss {
 /// kl_div(); the mean is over elements.
 class KLDivLoss {
  public:
-  explicit KLDivLoss(bool log_target = false, LossOptions options = {}) : KLDivLoss(Reduction::mean, log_target, std::move(options)) {}
+  explicit KLDivLoss(bool log_target = false, LossOptions options = {}) : log_target_(log_target), options_(std::move(options)) {}
   explicit KLDivLoss(Reduction reduction, bool log_target = false, LossOptions options = {})
       : log_target_(log_target), options_(std::move(options)) {
     options_.reduction = reduction;
@@ -125,7 +125,7 @@ class KLDivLoss {
 /// poisson_nll_loss()
 class PoissonNLLLoss {
  public:
-  explicit PoissonNLLLoss(PoissonOptions options = {}) : PoissonNLLLoss(Reduction::mean, std::move(options)) {}
+  explicit PoissonNLLLoss(PoissonOptions options = {}) : options_(std::move(options)) {}
   explicit PoissonNLLLoss(Reduction reduction, PoissonOptions options = {}) : options_(std::move(options)) {
     options_.reduction = reduction;
   }
@@ -137,7 +137,7 @@ class PoissonNLLLoss {
 /// gaussian_nll_loss()
 class GaussianNLLLoss {
  public:
-  explicit GaussianNLLLoss(GaussianOptions options = {}) : GaussianNLLLoss(Reduction::mean, std::move(options)) {}
+  explicit GaussianNLLLoss(GaussianOptions options = {}) : options_(std::move(options)) {}
   explicit GaussianNLLLoss(Reduction reduction, GaussianOptions options = {}) : options_(std::move(options)) {
     options_.reduction = reduction;
   }
@@ -150,8 +150,7 @@ class GaussianNLLLoss {
 /// hinge_embedding_loss()
 class HingeEmbeddingLoss {
  public:
-  explicit HingeEmbeddingLoss(double margin = 1, LossOptions options = {})
-      : HingeEmbeddingLoss(Reduction::mean, margin, std::move(options)) {}
+  explicit HingeEmbeddingLoss(double margin = 1, LossOptions options = {}) : margin_(margin), options_(std::move(options)) {}
   explicit HingeEmbeddingLoss(Reduction reduction, double margin = 1, LossOptions options = {})
       : margin_(margin), options_(std::move(options)) {
     options_.reduction = reduction;
@@ -165,8 +164,7 @@ class HingeEmbeddingLoss {
 /// cosine_embedding_loss()
 class CosineEmbeddingLoss {
  public:
-  explicit CosineEmbeddingLoss(double margin = 0, LossOptions options = {})
-      : CosineEmbeddingLoss(Reduction::mean, margin, std::move(options)) {}
+  explicit CosineEmbeddingLoss(double margin = 0, LossOptions options = {}) : margin_(margin), options_(std::move(options)) {}
   explicit CosineEmbeddingLoss(Reduction reduction, double margin = 0, LossOptions options = {})
       : margin_(margin), options_(std::move(options)) {
     options_.reduction = reduction;
@@ -181,8 +179,7 @@ class CosineEmbeddingLoss {
 /// margin_ranking_loss()
 class MarginRankingLoss {
  public:
-  explicit MarginRankingLoss(double margin = 0, LossOptions options = {})
-      : MarginRankingLoss(Reduction::mean, margin, std::move(options)) {}
+  explicit MarginRankingLoss(double margin = 0, LossOptions options = {}) : margin_(margin), options_(std::move(options)) {}
   explicit MarginRankingLoss(Reduction reduction, double margin = 0, LossOptions options = {})
       : margin_(margin), options_(std::move(options)) {
     options_.reduction = reduction;
@@ -197,7 +194,7 @@ class MarginRankingLoss {
 /// triplet_margin_loss()
 class TripletMarginLoss {
  public:
-  explicit TripletMarginLoss(TripletOptions options = {}) : TripletMarginLoss(Reduction::mean, std::move(options)) {}
+  explicit TripletMarginLoss(TripletOptions options = {}) : options_(std::move(options)) {}
   explicit TripletMarginLoss(Reduction reduction, TripletOptions options = {}) : options_(std::move(options)) {
     options_.reduction = reduction;
   }
@@ -210,7 +207,7 @@ class TripletMarginLoss {
 /// ctc_loss()
 class CTCLoss {
  public:
-  explicit CTCLoss(CtcOptions options = {}) : CTCLoss(Reduction::mean, std::move(options)) {}
+  explicit CTCLoss(CtcOptions options = {}) : options_(std::move(options)) {}
   explicit CTCLoss(Reduction reduction, CtcOptions options = {}) : options_(std::move(options)) { options_.reduction = reduction; }
   Tensor operator()(const Tensor& log_probabilities, const Tensor& targets, const Tensor& input_lengths, const Tensor& target_lengths,
                     std::source_location location = std::source_location::current()) const;

@@ -6,7 +6,7 @@
 namespace kiln::nn {
 
 struct BatchNormOptions {
-  double epsilon = 1e-5;
+  double eps = 1e-5;
   double momentum = 0.1;            ///< running = (1 - momentum) * running + momentum * batch
   bool affine = true;               ///< with weight and bias
   bool track_running_stats = true;  ///< false: the batch's statistics in evaluation too
@@ -26,7 +26,7 @@ class BatchNorm : public Module {
   BatchNormOptions options_;
 };
 
-/// (x - mean) / sqrt(variance + epsilon) * weight + bias for each channel (arXiv:1502.03167). In training with the statistics of the batch,
+/// (x - mean) / sqrt(variance + eps) * weight + bias for each channel (arXiv:1502.03167). In training with the statistics of the batch,
 /// and running ones are noted for Module::updates(), the variance divided by count - 1; in evaluation with the running ones. Parameters
 /// weight, bias [channels]; buffers running_mean, running_var [channels] and num_batches_tracked. [batch, channels] or [batch, channels,
 /// length].
@@ -46,7 +46,7 @@ class BatchNorm3d final : public BatchNorm {
 };
 
 struct LayerNormOptions {
-  double epsilon = 1e-5;
+  double eps = 1e-5;
   bool affine = true;  ///< with weight (and bias)
   bool bias = true;
 };
@@ -64,10 +64,10 @@ class LayerNorm final : public Module {
 };
 
 struct RMSNormOptions {
-  double epsilon = 1e-6;
+  std::optional<double> eps = {};  ///< not given: the rounding unit of the dtype, as in PyTorch
   bool affine = true;
 };
-/// x / sqrt(mean(x^2) + epsilon) * weight over the last axis (arXiv:1910.07467). Parameter weight [width].
+/// x / sqrt(mean(x^2) + eps) * weight over the last axis (arXiv:1910.07467). Parameter weight [width].
 class RMSNorm final : public Module {
  public:
   explicit RMSNorm(std::int64_t width, RMSNormOptions options = {}) : width_(width), options_(options) {}
@@ -80,7 +80,7 @@ class RMSNorm final : public Module {
 };
 
 struct GroupNormOptions {
-  double epsilon = 1e-5;
+  double eps = 1e-5;
   bool affine = true;
 };
 /// Statistics of each sample over the spatial axes and over `groups` equal parts of the channels (arXiv:1803.08494). [batch, channels,
@@ -98,7 +98,7 @@ class GroupNorm final : public Module {
 };
 
 struct InstanceNormOptions {
-  double epsilon = 1e-5;
+  double eps = 1e-5;
   bool affine = false;
 };
 /// What the instance norms of all ranks have in common. Not for use by itself.

@@ -8,13 +8,13 @@ namespace kiln::nn {
 
 struct MaxPoolOptions {
   PerAxis stride = {};  ///< not given: the window
-  PerAxis padding = 0;
+  Padding padding = {};
   PerAxis dilation = 1;
   bool ceil_mode = false;
 };
 struct AveragePoolOptions {
   PerAxis stride = {};  ///< not given: the window
-  PerAxis padding = 0;
+  Padding padding = {};
   bool ceil_mode = false;
   bool count_include_pad = true;
 };

@@ -50,7 +50,7 @@ struct TransformerOptions {
   std::int64_t feedforward = 2048;  ///< width between the two linear layers
   double dropout = 0.1;
   TransformerActivation activation = TransformerActivation::relu;
-  double epsilon = 1e-5;     ///< of the layer norms
+  double eps = 1e-5;     ///< of the layer norms
   bool batch_first = false;  ///< tensors are [batch, time, width] instead of [time, batch, width]
   bool norm_first = false;   ///< normalise before attention and feedforward instead of after their residuals
 };
