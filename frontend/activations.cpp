@@ -133,6 +133,11 @@ Tensor thresholded_relu(const Operand& x, double alpha) {
   return element_function(x, "thresholded_relu", [&](const Tensor& t) { return select(greater(t, alpha), t, 0); });
 }
 
+Tensor shrink(const Operand& x, double lambda, double bias) {
+  return element_function(x, "shrink",
+                          [&](const Tensor& t) { return select(less(t, -lambda), t + bias, select(greater(t, lambda), t - bias, 0)); });
+}
+
 Tensor prelu(const Operand& x, const Operand& slope, std::int64_t axis) {
   if (!slope.is_tensor())
     return element_function(x, "prelu", [&](const Tensor& t) { return select(greater(t, 0), t, slope.scalar() * t); });

@@ -9,6 +9,7 @@
 
 #include "frontend/composite.h"
 #include "frontend/draws.h"
+#include "frontend/wide.h"
 #include "kiln/linear_algebra.h"
 
 namespace kiln {
@@ -75,6 +76,13 @@ Tensor log_softmax(const Operand& operand, const Axes& axes) {
 Tensor softmin(const Operand& operand, const Axes& axes) {
   OneTensor t(operand, "softmin");
   return softmax(-t.x, axes);
+}
+
+Tensor hardmax(const Operand& operand, std::int64_t axis, bool last) {
+  OneTensor t(operand, "hardmax");
+  const std::int64_t dim = t.of.axis(axis, t.x);
+  const Tensor position = argmax(t.x, dim, true, last), places = t.of.iota(i64, t.x.dims(), dim);
+  return convert(equal(places, position), t.x.dtype());
 }
 
 Tensor masked_softmax(const Operand& operand, const Operand& mask, const Axes& axes) {
@@ -237,6 +245,15 @@ Tensor instance_norm(const Operand& operand, const ChannelNormOptions& options) 
   c.of.require(!axes.empty(), fmt::format("{} has no axes beside batch and channels", to_string(c.x)),
                "layer_norm() normalises the last axis");
   return c.affine(normalized(c.x, axes, options.eps), options);
+}
+
+Tensor mean_variance_normalization(const Operand& operand, const Axes& axes, double eps) {
+  OneTensor t(operand, "mean_variance_normalization");
+  const std::vector<std::int64_t> list = t.of.axes(axes, t.x);
+  return in_wide(t.x, [&](const Tensor& x) {
+    const Tensor centred = x - reduce_mean(x, list, true);
+    return centred / (norm_sqrt(reduce_mean(square(centred), list, true)) + eps);
+  });
 }
 
 Tensor local_response_norm(const Operand& operand, const LocalResponseNormOptions& options) {

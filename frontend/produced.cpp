@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "frontend/order.h"
+#include "kiln/arrangement.h"
 #include "kiln/control.h"
 #include "kiln/cumulative.h"
 
@@ -100,6 +101,35 @@ Tensor compress(const Tensor& condition, const Operand& operand, std::optional<s
   return axis ? boolean_mask(x, condition, *axis, own) : boolean_mask(flatten(x), condition, 0, own);
 }
 
+namespace {
+
+/// The distinct slices along dim 0, whose sorted order is `order` and in which `starts` says whether a slice differs from the one before.
+/// The inverse is a vector.
+Unique distinct(Composite& of, const Tensor& x, const Tensor& order, const Tensor& starts, const UniqueOptions& options) {
+  const Tensor firsts = true_positions(of, starts, name_or(options.name, "unique"), options.max_size);
+  Unique result;
+  result.values = take(x, take(order, firsts, 0), 0);
+  // Runs end before the next one starts; as many ends as there are values.
+  const auto padded = [&](const Tensor& t, const Tensor& value, const ir::Dim& low, const ir::Dim& high) {
+    return apply(ir::Op::pad, {t, value}, {{"low", ir::Dims{low}}, {"high", ir::Dims{high}}, {"interior", std::vector<std::int64_t>{0}}});
+  };
+  const Tensor is_end = padded(starts, of.number(1, DType::boolean), -1, 1);
+  const ir::Dim cut = DimValue::unwrap(firsts.dim(0)) - DimValue::unwrap(starts.dim(0));
+  result.counts = padded(order_of({logical_not(is_end)}, 0, false), of.number(0, i64), 0, cut) - firsts + 1;
+  result.first_indices = take(order, firsts, 0);
+  const Tensor group = cumsum(convert(starts, i64), 0) - 1;
+  result.inverse = take(group, order_of({order}, 0, false), 0);
+  if (options.sorted) return result;
+  const Tensor by_appearance = order_of({result.first_indices}, 0, false);
+  result.values = take(result.values, by_appearance, 0);
+  result.counts = take(result.counts, by_appearance, 0);
+  result.first_indices = take(result.first_indices, by_appearance, 0);
+  result.inverse = take(order_of({by_appearance}, 0, false), result.inverse, 0);
+  return result;
+}
+
+}  // namespace
+
 Unique unique(const Operand& operand, const UniqueOptions& options) {
   Composite of({&operand}, "unique");
   const Tensor x = of.tensor(operand), flat = flatten(x);
@@ -107,25 +137,35 @@ Unique unique(const Operand& operand, const UniqueOptions& options) {
   const Tensor order = order_of({flat}, 0, false), sorted = take_along(flat, order, 0);
   const Tensor place = of.iota(i64, flat.dims(), 0);
   const Tensor starts = logical_or(equal(place, 0), comes_before(previous_along(sorted, 0, of.number(0, x.dtype())), sorted));
-  const Tensor firsts = true_positions(of, starts, name_or(options.name, "unique"), options.max_size);
-  Unique result;
-  result.values = take(sorted, firsts, 0);
-  // Runs end before the next one starts; as many ends as there are values.
-  const auto padded = [&](const Tensor& t, const Tensor& value, const ir::Dim& low, const ir::Dim& high) {
-    return apply(ir::Op::pad, {t, value}, {{"low", ir::Dims{low}}, {"high", ir::Dims{high}}, {"interior", std::vector<std::int64_t>{0}}});
-  };
-  const Tensor is_end = padded(starts, of.number(1, DType::boolean), -1, 1);
-  const ir::Dim cut = DimValue::unwrap(firsts.dim(0)) - DimValue::unwrap(flat.dim(0));
-  result.counts = padded(order_of({logical_not(is_end)}, 0, false), of.number(0, i64), 0, cut) - firsts + 1;
-  result.first_indices = take(order, firsts, 0);
-  const Tensor group = cumsum(convert(starts, i64), 0) - 1;
-  result.inverse = reshaped(take(group, order_of({order}, 0, false), 0), x.dims());
-  if (options.sorted) return result;
-  const Tensor by_appearance = order_of({result.first_indices}, 0, false);
-  result.values = take(result.values, by_appearance, 0);
-  result.counts = take(result.counts, by_appearance, 0);
-  result.first_indices = take(result.first_indices, by_appearance, 0);
-  result.inverse = take(order_of({by_appearance}, 0, false), result.inverse, 0);
+  Unique result = distinct(of, flat, order, starts, options);
+  result.inverse = reshaped(result.inverse, x.dims());
+  return result;
+}
+
+// Slices are sorted by their last element first, then stably by the one before it, and so on.
+Unique unique(const Operand& operand, std::int64_t axis, const UniqueOptions& options) {
+  Composite of({&operand}, "unique");
+  const Tensor x = of.tensor(operand);
+  of.require_rank(x, 1, "what has slices", "unique() without an axis takes scalars too");
+  if (options.max_size) use_bound(of, *options.max_size);
+  const std::int64_t dim = of.axis(axis, x);
+  const Tensor front = moveaxis(x, dim, 0);
+  const Dim count = front.dim(0);
+  Dim width = 1;
+  for (std::size_t d = 1; d < front.rank(); ++d) width = width * front.dims()[d];
+  const Tensor columns = transpose(reshaped(front, {count, width}));
+  const Tensor place = of.iota(i64, {count}, 0), last = of.count({width}, {0}, i64) - 1;
+  const Tensor order = for_loop(width,
+                                [&](const Tensor& i, const std::vector<Tensor>& so_far) {
+                                  const Tensor column = take(columns, last - i, 0);
+                                  return std::vector{take(so_far[0], order_of({take(column, so_far[0], 0)}, 0, false), 0)};
+                                },
+                                {place})[0];
+  const Tensor sorted = take(reshaped(front, {count, width}), order, 0);
+  const Tensor before = previous_along(sorted, 0, of.number(0, x.dtype()));
+  const Tensor differs = reduce_any(logical_or(comes_before(before, sorted), comes_before(sorted, before)), 1);
+  Unique result = distinct(of, front, order, logical_or(equal(place, 0), differs), options);
+  result.values = moveaxis(result.values, 0, dim);
   return result;
 }
 

@@ -97,24 +97,45 @@ struct AxisResize {
     const Tensor c = places();
     if (options.antialias) {
       const Tensor stretch = maximum(elements_per_result(), 1);
-      const Tensor raw = kernel((j - rows(c)) / stretch);
-      return raw / reduce_sum(raw, 1, true);
+      if (options.exclude_outside.value_or(true)) {
+        const Tensor raw = kernel((j - rows(c)) / stretch);
+        return raw / reduce_sum(raw, 1, true);
+      }
+      return with_edges(c, stretch);
     }
     if (options.mode == Resampling::linear) return kernel(rows(clamp(c, 0, number(n - 1))) - j);
+    const bool exclude = options.exclude_outside.value_or(false);
     const Tensor floor_c = floor(c), last = number(n - 1);
     Tensor sum, total;
     for (int tap = -1; tap <= 2; ++tap) {
       const Tensor at = floor_c + tap;
       Tensor weight = kernel(at - c);
       const Tensor inside = clamp(at, 0, last);
-      if (options.exclude_outside) {
+      if (exclude) {
         weight = select(equal(at, inside), weight, 0);
         total = tap == -1 ? weight : total + weight;
       }
       const Tensor part = select(equal(rows(inside), j), rows(weight), 0);
       sum = tap == -1 ? part : sum + part;
     }
-    return options.exclude_outside ? sum / rows(total) : sum;
+    return exclude ? sum / rows(total) : sum;
+  }
+
+  /// Weights of stretched kernels where places outside count as the elements at the edges: f64[m, n]. Kernels reach less than `reach`
+  /// elements beyond the ends.
+  Tensor with_edges(const Tensor& c, const Tensor& stretch) const {
+    const std::int64_t radius = options.mode == Resampling::linear ? 1 : 2;
+    const ir::Dim reach = scale ? ir::Dim(static_cast<std::int64_t>(std::ceil(static_cast<double>(radius) * std::max(1.0, 1 / *scale))) + 1)
+                                : floordiv(radius * n, max(m, 1)) + radius + 2;
+    const ir::Dim length = n + 2 * reach;
+    const Tensor place = of.iota(f64, from_ir({m, length}), 1) - number(reach);
+    const Tensor raw = kernel((place - spread(c, from_ir({m, length}), {0})) / stretch), all = raw / reduce_sum(raw, 1, true);
+    const auto part = [&](const ir::Dim& from, const ir::Dim& to) { return slice(all, from_ir({0, from}), from_ir({m, to})); };
+    const Dims dims = from_ir({m, n});
+    const Tensor j = of.iota(f64, dims, 1), last = number(n - 1);
+    const Tensor before = spread(reduce_sum(part(0, reach), 1), dims, {0}),
+                 after = spread(reduce_sum(part(reach + n, length), 1), dims, {0});
+    return part(reach, reach + n) + select(equal(j, 0), before, 0) + select(equal(j, last), after, 0);
   }
 
   /// The kernel of linear or cubic interpolation at a distance; cubic: R. Keys, Cubic Convolution Interpolation for Digital Image
@@ -171,8 +192,8 @@ void require_options(const Composite& of, const ResizeOptions& options, std::siz
              "tf_crop_and_resize takes the starts of all axes, then their ends; other coordinates take none");
   const bool kernel = options.mode == Resampling::linear || options.mode == Resampling::cubic;
   of.require(!options.antialias || kernel, "antialias is for linear and cubic", "area is the mean of what a result covers");
-  of.require(!options.exclude_outside || options.mode == Resampling::cubic, "exclude_outside is for cubic",
-             "linear takes the element at the edge for what lies outside");
+  of.require(!options.exclude_outside || options.mode == Resampling::cubic || options.antialias,
+             "exclude_outside is for cubic and antialias", "linear takes the element at the edge for what lies outside");
 }
 
 }  // namespace

@@ -34,6 +34,8 @@ Tensor tanhshrink(const Operand& x);
 Tensor threshold(const Operand& x, double threshold, double value);
 /// x where x > alpha, else 0 (ONNX's ThresholdedRelu).
 Tensor thresholded_relu(const Operand& x, double alpha = 1);
+/// x + bias where x < -lambda, x - bias where x > lambda, else 0 (ONNX's Shrink): bias 0 is hardshrink(), bias lambda softshrink().
+Tensor shrink(const Operand& x, double lambda = 0.5, double bias = 0);
 /// log(sigmoid(x)), without overflow.
 Tensor logsigmoid(const Operand& x);
 /// x * sigmoid(beta * x): Ramachandran et al. (arXiv:1710.05941). beta = 1 is silu().

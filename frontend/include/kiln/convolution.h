@@ -46,6 +46,20 @@ Tensor conv3d(const Operand& x, const Operand& weight, const Operand& bias, cons
 /// channel side by side. options.groups stays 1.
 Tensor depthwise_conv(const Operand& x, const Operand& weight, const ConvolutionOptions& options = {});
 
+struct DeformableConvolutionOptions {
+  PerAxis stride = 1;
+  Padding padding = {};
+  PerAxis dilation = 1;
+  std::int64_t groups = 1;
+  Tensor mask = {};  ///< [batch, offset groups * places, out height, out width]: multiplies the samples
+  Tensor bias = {};  ///< [out]
+};
+/// conv() of images whose window's places are each moved by an offset of its own, with bilinear samples and zeros outside (Dai et al.,
+/// arXiv:1703.06211; with a mask Zhu et al., arXiv:1811.11168): torchvision.ops.deform_conv2d, ONNX DeformConv. x [batch, channels, h, w],
+/// weight [out, channels / groups, window...], offsets [batch, offset groups * places * 2, out height, out width], rows before columns;
+/// each group of channels in order has offsets of its own. Differentiable in everything.
+Tensor deform_conv(const Operand& x, const Operand& weight, const Operand& offsets, const DeformableConvolutionOptions& options = {});
+
 struct TransposedConvolutionOptions {
   PerAxis stride = 1;
   /// What is taken off the full result, (n - 1) s + (k - 1) d + 1 long. SAME: as much that n s results are left.

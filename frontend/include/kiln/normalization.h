@@ -20,6 +20,8 @@ Tensor softmax(const Operand& x, const Axes& axes = -1);
 Tensor log_softmax(const Operand& x, const Axes& axes = -1);
 /// softmax(-x)
 Tensor softmin(const Operand& x, const Axes& axes = -1);
+/// 1 at the first (or last) maximum along an axis, 0 elsewhere: ONNX Hardmax. No gradient flows.
+Tensor hardmax(const Operand& x, std::int64_t axis = -1, bool last = false);
 /// The softmax of those elements whose mask is true; 0 elsewhere, and everywhere in a row without a true one. The mask is broadcast to x.
 ///   masked_softmax(scores, less(position, length))
 Tensor masked_softmax(const Operand& x, const Operand& mask, const Axes& axes = -1);
@@ -85,6 +87,10 @@ BatchNormTraining batch_norm_training(const Operand& x, const Operand& running_m
 Tensor group_norm(const Operand& x, std::int64_t groups, const ChannelNormOptions& options = {});
 /// Statistics of each sample and channel over the other axes (Ulyanov et al. 2016, arXiv:1607.08022).
 Tensor instance_norm(const Operand& x, const ChannelNormOptions& options = {});
+
+/// (x - mean) / (deviation + eps), of the population, over the axes: ONNX MeanVarianceNormalization, whose default axes are those of
+/// images without the channels, {0, 2, 3}.
+Tensor mean_variance_normalization(const Operand& x, const Axes& axes = {0, 2, 3}, double eps = 1e-9);
 
 struct LocalResponseNormOptions {
   std::int64_t size = 5;  ///< channels that count together, (size - 1) / 2 of them after the own one

@@ -50,6 +50,10 @@ struct Unique {
 /// The distinct elements: numpy.unique. All NaN count as one, and so do 0 and -0. What is not used costs nothing.
 ///   unique(x).values   // {3, 1, 3} -> {1, 3}
 Unique unique(const Operand& x, const UniqueOptions& options = {});
+/// The distinct slices along an axis, in lexicographic order of their elements: numpy.unique(axis). Values keep x's dims but for the axis;
+/// inverse, counts and first_indices are vectors over the axis.
+///   unique(x, 0).values   // {{1, 0}, {1, 0}, {0, 5}} -> {{0, 5}, {1, 0}}
+Unique unique(const Operand& x, std::int64_t axis, const UniqueOptions& options = {});
 
 /// start, start + step ... below limit (above it, when step is negative), for scalars of one dtype that the run computes: numpy.arange. No
 /// step is NaN; of a step of 0 nothing comes. `max_size` says how many there are at most.

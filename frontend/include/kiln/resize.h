@@ -34,9 +34,11 @@ struct ResizeOptions {
   Resampling mode = Resampling::linear;
   Coordinates coordinates = Coordinates::half_pixel;
   Nearest nearest = Nearest::round_prefer_floor;
-  double cubic_a = -0.75;        ///< PyTorch's, ONNX's and OpenCV's; TensorFlow and PIL take -0.5
-  bool exclude_outside = false;  ///< cubic: places outside have no weight, instead of that of the element at the edge
-  bool antialias = false;        ///< linear, cubic: when shrinking, widen the kernel by the scale (PIL, PyTorch, ONNX)
+  double cubic_a = -0.75;  ///< PyTorch's, ONNX's and OpenCV's; TensorFlow and PIL take -0.5
+  /// cubic, antialias: places outside have no weight, instead of that of the element at the edge. Not given: with antialias alone, as in
+  /// PyTorch and PIL; ONNX's default is false.
+  std::optional<bool> exclude_outside = {};
+  bool antialias = false;  ///< linear, cubic: when shrinking, widen the kernel by the scale (PIL, PyTorch, ONNX)
   /// Scales that differ from m / n, per axis: coordinates follow them. ONNX's and PyTorch's scale factors, where m = floor(n * scale).
   std::vector<double> scales = {};
   /// tf_crop_and_resize: starts of all axes, then ends.
@@ -82,14 +84,18 @@ Tensor grid_sample(const Operand& x, const Operand& grid, const GridSampleOption
 Tensor affine_grid(const Operand& theta, const Dims& extents, bool align_corners = false);
 
 struct RoiAlignOptions {
-  std::int64_t sampling_ratio = 2;  ///< samples per axis of each bin, at least 1
+  std::int64_t sampling_ratio = 2;  ///< samples per axis of each bin; 0: as many as the bin is long, rounded up (not with maximum)
   double spatial_scale = 1;         ///< from the boxes' units to elements of x
   bool half_pixel = true;           ///< boxes' coordinates are of edges, half an element before centres (torchvision's aligned=True)
-  bool maximum = false;             ///< the maximum of a bin's samples instead of their mean
+  bool maximum = false;             ///< ONNX's max: of the weighted elements of a bin's samples, the largest one, instead of the mean
 };
 /// Bins of boxes, each the mean of bilinear samples: x [batch, channels, h, w], boxes [n, 4] as (x1, y1, x2, y2), indices [n] of the batch,
 /// result [n, channels, height, width] (torchvision.ops.roi_align, ONNX RoiAlign).
 Tensor roi_align(const Operand& x, const Operand& boxes, const Operand& indices, std::int64_t height, std::int64_t width,
                  const RoiAlignOptions& options = {});
+/// Bins of boxes, each the maximum of the elements that it covers, 0 where there are none; the boxes, times spatial_scale, are rounded to
+/// elements, both ends included (Girshick, arXiv:1504.08083; torchvision.ops.roi_pool, ONNX MaxRoiPool). Operands as of roi_align().
+Tensor roi_pool(const Operand& x, const Operand& boxes, const Operand& indices, std::int64_t height, std::int64_t width,
+                double spatial_scale = 1);
 
 }  // namespace kiln
