@@ -55,8 +55,10 @@ Dim::Dim(const std::string& name, DimOptions options, std::source_location locat
 
 Dim::Dim(const char* name, DimOptions options, std::source_location location) : Dim(std::string(name), options, location) {}
 
-std::int64_t Dim::value() const {
-  if (symbolic_) throw Error(ErrorCode::invalid_argument, "the extent " + to_string(*this) + " has a value only in a run");
+std::int64_t Dim::value(std::source_location location) const {
+  if (symbolic_)
+    throw Error(ErrorCode::invalid_argument, "the extent " + to_string(*this) + " has a value only in a run", location,
+                "Graph::size() is its value as a tensor; functions that take a Dim take it as it is");
   return constant_;
 }
 

@@ -79,6 +79,17 @@ std::vector<Tensor> gradients(std::initializer_list<Tensor> ys, std::initializer
   return gradients(std::span<const Tensor>(ys.begin(), ys.size()), std::span<const Tensor>(xs.begin(), xs.size()), options, location);
 }
 
+std::vector<Tensor> gradients(std::initializer_list<Tensor> ys, std::span<const Tensor> xs, const GradientsOptions& options,
+                              std::source_location location) {
+  return gradients(std::span<const Tensor>(ys.begin(), ys.size()), xs, options, location);
+}
+
+std::vector<Tensor> gradients(std::initializer_list<Tensor> ys, std::span<const Variable> xs, const GradientsOptions& options,
+                              std::source_location location) {
+  const std::vector<Tensor> tensors(xs.begin(), xs.end());
+  return gradients(ys, std::span<const Tensor>(tensors), options, location);
+}
+
 std::vector<Tensor> gradients(const Tensor& loss, std::span<const Tensor> with_respect_to, const Tensor& grad_output,
                               std::source_location location) {
   GradientsOptions options;

@@ -52,7 +52,13 @@ Range range_of(const Composite& c, const Slice& slice, const ir::Dim& n, std::si
     if (ir::less(value, 0) == ir::Truth::yes) value += n;
     return ir::max(ir::min(value, most), least);
   };
-  const ir::Dim start = position(slice.start, back ? most : least), stop = position(slice.stop, back ? least : most);
+  ir::Dim start = position(slice.start, back ? most : least);
+  const ir::Dim stop = position(slice.stop, back ? least : most);
+  // n - max(n - k, 0) is min(k, n); written so, x[k:] has the extent of x[:-k].
+  if (!back && slice.start && !slice.stop) {
+    const ir::Dim k = DimValue::unwrap(*slice.start);
+    if (ir::less(k, 0) == ir::Truth::no) start = n - ir::max(n - k, 0);
+  }
   if (!back) return {start, ir::max(start, stop), slice.step, false};
   // Backwards from `start`: the elements are those from the last one up to `start`, turned round.
   const std::int64_t stride = -slice.step;

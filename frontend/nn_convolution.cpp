@@ -70,7 +70,7 @@ Tensor Convolution::forward(const Tensor& x) {
   const std::size_t spatial = kernel_.size();
   if (x.rank() != spatial + 2)
     detail::fail(ErrorCode::shape_mismatch, fmt::format("{}: the input is {}, but must have rank {}", name_, to_string(x), spatial + 2),
-                 "[batch, channels, spatial...]");
+                 "[batch, channels, spatial...]: expand_dims() adds an axis of 1");
   detail::require_input(name_, x, 1, in_, "in");
   return at_call([&] {
     Graph graph = graph_of(x);

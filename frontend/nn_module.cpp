@@ -103,7 +103,8 @@ void require_input(const char* name, const Tensor& input, std::int64_t axis, std
     fail(ErrorCode::shape_mismatch,
          fmt::format("{}: the input is {}, but its {} must be {}", name, ir::to_string(type),
                      axis == -1 ? std::string("last dim") : fmt::format("dim {}", axis), extent),
-         fmt::format("{} says so: the module's {} is the extent of that dim", what, what));
+         fmt::format("the module was made with {} = {}, the extent of that dim{}", what, extent,
+                     axis == 1 ? ": channels come first, [batch, channels, ...]" : ""));
 }
 
 }  // namespace detail

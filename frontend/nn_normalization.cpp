@@ -138,7 +138,7 @@ void InstanceNorm::make_parameters(Graph& graph, DType dtype) {
 Tensor InstanceNorm::forward(const Tensor& x) {
   if (x.rank() != rank_)
     detail::fail(ErrorCode::shape_mismatch, fmt::format("{}: the input is {}, but must have rank {}", name_, to_string(x), rank_),
-                 "[batch, channels, spatial...]");
+                 "[batch, channels, spatial...]: expand_dims() adds an axis of 1");
   detail::require_input(name_, x, 1, channels_, "channels");
   return at_call([&] {
     Graph graph = graph_of(x);

@@ -15,7 +15,7 @@ namespace {
 void require_rank(const char* name, const Tensor& x, std::size_t spatial) {
   if (x.rank() != spatial + 2)
     detail::fail(ErrorCode::shape_mismatch, fmt::format("{}: the input is {}, but must have rank {}", name, to_string(x), spatial + 2),
-                 "[batch, channels, spatial...]");
+                 "[batch, channels, spatial...]: expand_dims() adds an axis of 1");
 }
 
 Tensor max_pooled(const char* name, std::size_t spatial, const Tensor& x, const PerAxis& window, const MaxPoolOptions& options) {

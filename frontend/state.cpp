@@ -116,7 +116,7 @@ std::uint32_t GraphState::add_variable(ir::Variable variable, bool is_trainable)
                 "there is already a variable \"" + variable.name + "\", made at " +
                     to_string(module.location(module.variables[found->second].location)),
                 module.location(variable.location),
-                "give each variable its own name; modules of one graph are told apart by Module::set_name()");
+                "give each variable its own name; modules of one graph are parts of one module, or have names: module.set_name(\"head\")");
   module.add_variable(std::move(variable));
   variable_values.push_back(ir::none);
   trainable.push_back(is_trainable);

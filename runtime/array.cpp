@@ -90,18 +90,22 @@ To convert_element(From value) {
 
 namespace detail {
 
-void throw_wrong_count(const Shape& shape, std::size_t given) {
-  throw Error(ErrorCode::shape_mismatch, "shape " + to_string(shape) + " needs " + std::to_string(shape.size()) + " values, but " +
-                                             std::to_string(given) + " are given");
+void throw_wrong_count(const Shape& shape, std::size_t given, std::source_location location) {
+  throw Error(
+      ErrorCode::shape_mismatch,
+      "shape " + to_string(shape) + " needs " + std::to_string(shape.size()) + " values, but " + std::to_string(given) + " are given",
+      location);
 }
 
-void throw_ragged(std::size_t row, std::size_t given, std::size_t expected) {
-  throw Error(ErrorCode::shape_mismatch, "nested lists are ragged: row " + std::to_string(row) + " has " + std::to_string(given) +
-                                             " values, row 0 has " + std::to_string(expected));
+void throw_ragged(std::size_t row, std::size_t given, std::size_t expected, std::source_location location) {
+  throw Error(ErrorCode::shape_mismatch,
+              "nested lists are ragged: row " + std::to_string(row) + " has " + std::to_string(given) + " values, row 0 has " +
+                  std::to_string(expected),
+              location);
 }
 
-void throw_not_one_element(const Shape& shape) {
-  throw Error(ErrorCode::shape_mismatch, "item() needs an array with exactly one element, but the shape is " + to_string(shape), {},
+void throw_not_one_element(const Shape& shape, std::source_location location) {
+  throw Error(ErrorCode::shape_mismatch, "item() needs an array with exactly one element, but the shape is " + to_string(shape), location,
               "use at<T>({i, j}) for one element, or data<T>() for all of them");
 }
 
@@ -166,14 +170,15 @@ void* Array::mutable_raw() {
   return const_cast<void*>(data_);
 }
 
-void detail::check_element(DType wanted, DType dtype, const Shape& shape) {
+void detail::check_element(DType wanted, DType dtype, const Shape& shape, std::source_location location) {
   if (wanted == dtype) return;
-  throw Error(ErrorCode::dtype_mismatch,
-              "elements are read as " + std::string(name_of(wanted)) + ", but the array is " + std::string(name_of(dtype)) + to_string(shape),
-              {}, "use the C++ type of " + std::string(name_of(dtype)) + ", or convert(" + std::string(name_of(wanted)) + ") first");
+  throw Error(
+      ErrorCode::dtype_mismatch,
+      "elements are read as " + std::string(name_of(wanted)) + ", but the array is " + std::string(name_of(dtype)) + to_string(shape),
+      location, "use the C++ type of " + std::string(name_of(dtype)) + ", or convert(" + std::string(name_of(wanted)) + ") first");
 }
 
-std::int64_t Array::checked_offset(std::span<const std::int64_t> index) const {
+std::int64_t Array::checked_offset(std::span<const std::int64_t> index, std::source_location location) const {
   bool valid = index.size() == shape_.rank();
   std::int64_t offset = 0;
   for (std::size_t i = 0; valid && i < index.size(); ++i) {
@@ -181,15 +186,17 @@ std::int64_t Array::checked_offset(std::span<const std::int64_t> index) const {
     offset = offset * shape_[i] + index[i];
   }
   if (!valid)
-    throw Error(ErrorCode::invalid_argument, "index " + to_string(Shape(index)) + " is outside of an array of shape " + to_string(shape_));
+    throw Error(ErrorCode::invalid_argument, "index " + to_string(Shape(index)) + " is outside of an array of shape " + to_string(shape_),
+                location);
   return offset;
 }
 
-Array Array::reshape(Shape shape) const {
+Array Array::reshape(Shape shape, std::source_location location) const {
   if (shape.size() != size_)
-    throw Error(ErrorCode::shape_mismatch, "an array of shape " + to_string(shape_) + " (" + std::to_string(size_) +
-                                               " elements) cannot be reshaped to " + to_string(shape) + " (" +
-                                               std::to_string(shape.size()) + " elements)");
+    throw Error(ErrorCode::shape_mismatch,
+                "an array of shape " + to_string(shape_) + " (" + std::to_string(size_) + " elements) cannot be reshaped to " +
+                    to_string(shape) + " (" + std::to_string(shape.size()) + " elements)",
+                location);
   Array result = *this;
   result.shape_ = std::move(shape);
   return result;

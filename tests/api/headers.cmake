@@ -1,8 +1,10 @@
-# Every public header compiles alone, without a warning; kiln.h includes them all, and nn.h those of nn/.
+# Every public header compiles alone, without a warning; kiln.h includes them all, and nn.h those of nn/; and every function that appends to
+# a graph is called in locations_test.cpp.
 #   cmake -DCXX=... -DSOURCE=... -P headers.cmake
 set(includes -I${SOURCE}/frontend/include -I${SOURCE}/runtime/include)
 file(READ ${SOURCE}/frontend/include/kiln/kiln.h everything)
 file(READ ${SOURCE}/frontend/include/kiln/nn.h modules)
+file(READ ${SOURCE}/tests/api/locations_test.cpp calls)
 set(wrong "")
 foreach(room frontend runtime)
   file(GLOB_RECURSE headers RELATIVE ${SOURCE}/${room}/include ${SOURCE}/${room}/include/*.h)
@@ -18,6 +20,15 @@ foreach(room frontend runtime)
       if(header MATCHES "^kiln/nn/")
         set(list modules)
       endif()
+      # Declarations of free functions, but for those that yield no part of a graph.
+      file(STRINGS ${SOURCE}/${room}/include/${header} declarations REGEX "^[A-Za-z_:<>]+ [a-z_0-9]+\\(")
+      list(FILTER declarations EXCLUDE REGEX "^(Initializer|Dim|Summary|double|return|void|std::map<.*|std::string|std::vector<Variable>|std::shared_ptr<.*) |_passes|fusion_log")
+      foreach(declaration ${declarations})
+        string(REGEX REPLACE "^[^ ]+ ([a-z_0-9]+).*" "\\1" name "${declaration}")
+        if(NOT calls MATCHES "[^a-z_0-9.]${name}\\(")
+          string(APPEND wrong "${header}: tests/api/locations_test.cpp does not call ${name}()\n")
+        endif()
+      endforeach()
       string(FIND "${${list}}" "#include \"${header}\"" at)
       if(at EQUAL -1)
         string(APPEND wrong "${header} is not included by the header that includes all\n")

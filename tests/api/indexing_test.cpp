@@ -369,4 +369,26 @@ TEST(Indexing, TimePerStepOfALoopThatWritesRows) {
   }
 }
 
+// Inputs and targets of a language model: whatever n is, both have the extent of the other.
+TEST(Indexing, AllButTheFirstIsAsLongAsAllButTheLast) {
+  Graph graph;
+  const Tensor x = graph.placeholder("x", i64, {2, Dim("n")});
+  const Tensor inputs = index(x, {ellipsis, Slice{0, -1}}), targets = index(x, {ellipsis, Slice{1, {}}});
+  EXPECT_EQ(to_string(inputs), to_string(targets));
+  Session session(graph, test::options());
+  for (const std::int64_t n : {0, 1, 2, 5}) {
+    Array value(i64, {2, n});
+    for (std::int64_t i = 0; i < value.size(); ++i) value.mutable_data<std::int64_t>()[i] = i;
+    const auto out = session.run({inputs, targets}, {{x, value}});
+    const std::int64_t left = std::max<std::int64_t>(n - 1, 0);
+    ASSERT_EQ(out[0].shape(), (Shape{2, left}));
+    ASSERT_EQ(out[1].shape(), (Shape{2, left}));
+    for (std::int64_t row = 0; row < 2; ++row)
+      for (std::int64_t i = 0; i < left; ++i) {
+        EXPECT_EQ(out[0].at<std::int64_t>({row, i}), row * n + i);
+        EXPECT_EQ(out[1].at<std::int64_t>({row, i}), row * n + i + 1);
+      }
+  }
+}
+
 }  // namespace

@@ -61,6 +61,27 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
              g.constant(Array(1));
          g.random_uniform(f32, {2}), g.random_normal(f32, {2}, {.mean = 1}), g.random_bits({2});
        }},
+      {"debug",
+       [](Graph&, const Tensor& x) {
+         kiln::print(x, "x"), check_finite(x);
+         x + 1;
+       }},
+      {"of_onnx",
+       [](Graph& g, const Tensor& x) {
+         shrink(x), hardmax(x), mean_variance_normalization(x, 0), sequence_mask(argmax(x), 4), reverse_sequence(x, g.ones(i64, {3}));
+         tf_idf_vectorizer(convert(x, i64), {.pool = {{1}}});
+         const Tensor image = g.ones(f32, {2, 4, 6, 6});
+         roi_pool(image, g.ones(f32, {3, 4}), g.zeros(i64, {3}), 2, 2);
+         deform_conv(image, g.ones(f32, {2, 4, 3, 3}), g.ones(f32, {2, 18, 4, 4}));
+       }},
+      {"quantization",
+       [](Graph& g, const Tensor& x) {
+         const Tensor q = quantize_linear(x, 0.1), scale = g.constant(Array(0.5f)), zero = g.zeros(u8, {});
+         dequantize_linear(q, 0.1), dynamic_quantize_linear(x), fake_quantize(x, 0.1), matmul_integer(q, transpose(q));
+         const Tensor image = g.ones(u8, {1, 2, 4, 4}), weight = g.ones(u8, {3, 2, 2, 2});
+         conv_integer(image, weight), qlinear_matmul({q, scale}, {transpose(q), scale}, scale, zero);
+         qlinear_conv({image, scale}, {weight, scale}, scale, zero);
+       }},
       {"custom_call",
        [](Graph&, const Tensor& x) {
          custom_call("nothing", {x}, {{f32, {2}}}, [](std::span<const ArrayView>, std::span<MutableArrayView>) {});
@@ -98,6 +119,15 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
          exp2(log2(log10(logit(x)))), logaddexp(x, 1), xlogy(x, x), hypot(x, 2), degrees(radians(sinc(x)));
          kiln::asin(kiln::acos(kiln::atan(kiln::sinh(kiln::cosh(kiln::asinh(kiln::acosh(kiln::atanh(x))))))));
          kiln::erfc(erf_inv(x)), kiln::lgamma(digamma(polygamma(2, x))), i0(i1(i0e(i1e(x))));
+       }},
+      {"gradients_of_several",
+       [](Graph& g, const Tensor& x) {
+         const Variable v = g.variable("v", ones(f32, {2, 3}));
+         const Tensor a = reduce_sum(x * v), b = reduce_max(x + v);
+         const std::vector<Tensor> tensors{x, v};
+         const std::vector<Variable> variables{v};
+         gradients({a, b}, {x, v}), gradients({a, b}, tensors), gradients({a, b}, variables), gradients(a, tensors),
+             gradients(a, variables);
        }},
       {"derived_special", [](Graph&, const Tensor& x) { gradients(reduce_sum(kiln::lgamma(x) + erf_inv(x)), {x}); }},
       {"convert_bool", [](Graph&, const Tensor& x) { convert(x, boolean); }},

@@ -129,6 +129,58 @@ TEST(Operators, SymbolsInARun) {
   expect_same(out[2], i({5}, {0, 1, 2, 3, 4}));
 }
 
+TEST(Operators, OtherNames) {
+  const Array x = f({3}, {-1, 0.5, 2});
+  expect_same(run(x, [](const Tensor& t) { return pow(t, 2); }), f({3}, {1, 0.25, 4}));
+  expect_same(run(x, [](const Tensor& t) { return clip(t, 0, 1); }), f({3}, {0, 0.5, 1}));
+  expect_same(run(x, [](const Tensor& t) { return squared_difference(1, t); }), f({3}, {4, 0.25, 1}));
+  expect_same(run(x, [](const Tensor& t) { return kiln::lerp(t, 10, 0.5); }), f({3}, {4.5, 5.25, 6}));
+  expect_same(run(x, [](const Tensor& t) { return masked_fill(t, (t > 0) & (t <= 0.5), 7); }), f({3}, {-1, 7, 2}));
+  expect_same(run(x, [](const Tensor& t) { return convert((t >= 0.5) ^ (t < 1), i64); }), i({3}, {1, 0, 1}));
+  expect_same(run(x, [](const Tensor& t) { return full_like(t, 3); }), f({3}, {3, 3, 3}));
+  expect_same(run(f({2, 3}, {1, 2, 3, 4, 5, 6}), [](const Tensor& t) { return unsqueeze(permute(t, {1, 0}), 0); }),
+              f({1, 3, 2}, {1, 4, 2, 5, 3, 6}));
+  expect_same(run(f({1}, {5}), [](const Tensor& t) { return pad(t, {1}, {2}); }), f({4}, {0, 5, 0, 0}));
+}
+
+TEST(Operators, CloseNumbers) {
+  const Array a = f({6}, {1, 1, inf, inf, nan, 0}), b = f({6}, {1.000001f, 1.1f, inf, -inf, nan, 1e-9f});
+  Graph graph;
+  const Tensor x = graph.placeholder("x", f32, {6}), y = graph.placeholder("y", f32, {6});
+  Session session(graph, test::options());
+  const auto out = session.run({convert(is_close(x, y), i64), convert(is_close(x, 1.1, 0, 0.2), i64)}, {{x, a}, {y, b}});
+  expect_same(out[0], i({6}, {1, 0, 1, 0, 0, 1}));
+  expect_same(out[1], i({6}, {1, 1, 0, 0, 0, 0}));
+}
+
+TEST(Operators, SequencesOfNumbers) {
+  Graph graph;
+  const Tensor n = graph.placeholder("n", f32, {Dim("n")});
+  Session session(graph, test::options());
+  const auto out = session.run({arange(graph, i64, 0, 10, 3), arange(graph, f32, 1, -1, -0.5), arange(graph, i32, 3, 0),
+                                linspace(graph, f32, 0, 1, 5), linspace(graph, f64, 0.1, 0.7, n.dim(0)), linspace(graph, f32, 2, 3, 1)},
+                               {{n, f({4}, {0, 0, 0, 0})}});
+  expect_same(out[0], i({4}, {0, 3, 6, 9}));
+  expect_same(out[1], f({4}, {1, 0.5, 0, -0.5}));
+  EXPECT_EQ(out[2].size(), 0);
+  expect_same(out[3], f({5}, {0, 0.25, 0.5, 0.75, 1}));
+  test::expect_near(out[4], Array({4}, {0.1, 0.3, 0.5, 0.7}), 1e-15);
+  EXPECT_EQ(out[4].data<double>()[3], 0.7);
+  expect_same(out[5], f({1}, {2}));
+}
+
+TEST(Operators, RowsAndDistances) {
+  Graph graph;
+  const Tensor x = graph.constant(f({2, 2}, {0, 0, 3, 4})), y = graph.constant(f({3, 2}, {0, 0, 0, 4, 3, 0}));
+  Session session(graph, test::options());
+  const auto out =
+      session.run({cdist(x, y), cdist(x, y, 1), pairwise_distance(x, 0, 2, 0), linear(x, y, graph.constant(f({3}, {1, 2, 3})))}, {});
+  expect_same(out[0], f({2, 3}, {0, 4, 3, 5, 3, 4}));
+  expect_same(out[1], f({2, 3}, {0, 4, 3, 7, 3, 4}));
+  expect_same(out[2], f({2}, {0, 5}));
+  expect_same(out[3], f({2, 3}, {1, 2, 3, 1, 18, 12}));
+}
+
 TEST(Operators, DimArithmetic) {
   const Dim n("n", {.min = 1});
   EXPECT_EQ(to_string(n * 2 + n), "3*n");

@@ -41,7 +41,7 @@ class Dim {
 
   bool is_constant() const { return symbolic_ == nullptr; }
   /// The number; throws Error(invalid_argument) when the extent is symbolic.
-  std::int64_t value() const;
+  std::int64_t value(std::source_location location = std::source_location::current()) const;
 
   friend Dim operator+(const Dim& a, const Dim& b);
   friend Dim operator-(const Dim& a, const Dim& b);

@@ -31,6 +31,10 @@ struct GradientsOptions {
 ///   std::vector<Tensor> g = gradients({loss, penalty}, {w, x}, {.unconnected_zeros = true});
 std::vector<Tensor> gradients(std::initializer_list<Tensor> ys, std::initializer_list<Tensor> xs, const GradientsOptions& options = {},
                               std::source_location location = std::source_location::current());
+std::vector<Tensor> gradients(std::initializer_list<Tensor> ys, std::span<const Tensor> xs, const GradientsOptions& options = {},
+                              std::source_location location = std::source_location::current());
+std::vector<Tensor> gradients(std::initializer_list<Tensor> ys, std::span<const Variable> xs, const GradientsOptions& options = {},
+                              std::source_location location = std::source_location::current());
 std::vector<Tensor> gradients(std::span<const Tensor> ys, std::span<const Tensor> xs, const GradientsOptions& options = {},
                               std::source_location location = std::source_location::current());
 

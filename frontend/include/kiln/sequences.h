@@ -26,9 +26,9 @@ struct NgramOptions {
   NgramWeighting weighting = NgramWeighting::counts;
   std::int64_t min_length = 1, max_length = 1;  ///< n-grams of these lengths are counted
   std::int64_t max_skip = 0;                    ///< up to so many items are left out between two of an n-gram, the same number each time
-  std::vector<std::vector<std::int64_t>> pool;  ///< the n-grams
-  std::vector<std::int64_t> indices;            ///< where each one's result goes; by default its place in the pool
-  std::vector<double> weights;                  ///< of each; by default 1
+  std::vector<std::vector<std::int64_t>> pool = {};  ///< the n-grams
+  std::vector<std::int64_t> indices = {};            ///< where each one's result goes; by default its place in the pool
+  std::vector<double> weights = {};                  ///< of each; by default 1
 };
 /// How often n-grams of a pool occur in sequences of integers: x [..., time] -> f32[..., size], size being one more than the largest index.
 /// ONNX TfIdfVectorizer.

@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <iosfwd>
 #include <memory>
+#include <source_location>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,7 +31,7 @@ class ArrayView {
   std::size_t bytes() const { return static_cast<std::size_t>(size()) * size_of(dtype_); }
   /// Elements in row-major order; throws Error(dtype_mismatch) unless T is the array's dtype.
   template <Element T>
-  std::span<const T> data() const;
+  std::span<const T> data(std::source_location location = std::source_location::current()) const;
 
  private:
   DType dtype_ = DType::f32;
@@ -52,7 +53,7 @@ class MutableArrayView {
   std::size_t bytes() const { return static_cast<std::size_t>(size()) * size_of(dtype_); }
   /// Elements in row-major order; throws Error(dtype_mismatch) unless T is the array's dtype.
   template <Element T>
-  std::span<T> data() const;
+  std::span<T> data(std::source_location location = std::source_location::current()) const;
 
  private:
   DType dtype_ = DType::f32;
@@ -77,18 +78,20 @@ class Array {
   Array(T value);
   /// Elements in row-major order; throws Error(shape_mismatch) when `values` is not exactly shape.size() long.
   template <Element T>
-  Array(Shape shape, std::span<const T> values);
+  Array(Shape shape, std::span<const T> values, std::source_location location = std::source_location::current());
   template <Element T>
-  Array(Shape shape, const std::vector<T>& values);
+  Array(Shape shape, const std::vector<T>& values, std::source_location location = std::source_location::current());
   template <Element T>
-  Array(Shape shape, std::initializer_list<T> values) : Array(std::move(shape), std::span<const T>(values.begin(), values.size())) {}
+  Array(Shape shape, std::initializer_list<T> values, std::source_location location = std::source_location::current())
+      : Array(std::move(shape), std::span<const T>(values.begin(), values.size()), location) {}
   /// A copy of what the view sees.
   explicit Array(const ArrayView& view);
   /// From nested lists; throws Error(shape_mismatch) for ragged ones.
   template <Element T>
   static Array from(std::initializer_list<T> values);
   template <Element T>
-  static Array from(std::initializer_list<std::initializer_list<T>> values);
+  static Array from(std::initializer_list<std::initializer_list<T>> values,
+                    std::source_location location = std::source_location::current());
 
   static Array zeros(DType dtype, Shape shape);
   /// Every element is `value`, converted to dtype.
@@ -110,23 +113,23 @@ class Array {
 
   /// Elements in row-major order; throws Error(dtype_mismatch) unless T is the array's dtype.
   template <Element T>
-  std::span<const T> data() const;
+  std::span<const T> data(std::source_location location = std::source_location::current()) const;
   template <Element T>
-  std::span<T> mutable_data();
+  std::span<T> mutable_data(std::source_location location = std::source_location::current());
   /// The single element of an array of size 1, of dtype T.
   template <Element T>
-  T item() const;
+  T item(std::source_location location = std::source_location::current()) const;
   /// One element; throws Error(invalid_argument) when the index is out of range.
   template <Element T>
-  T at(std::initializer_list<std::int64_t> index) const;
+  T at(std::initializer_list<std::int64_t> index, std::source_location location = std::source_location::current()) const;
 
   /// Same elements, other shape of equal size (shares memory).
-  Array reshape(Shape shape) const;
+  Array reshape(Shape shape, std::source_location location = std::source_location::current()) const;
   /// A copy with every element converted to `dtype` (float to integer saturates, NaN becomes 0).
   Array convert(DType dtype) const;
 
  private:
-  std::int64_t checked_offset(std::span<const std::int64_t> index) const;
+  std::int64_t checked_offset(std::span<const std::int64_t> index, std::source_location location) const;
 
   DType dtype_ = DType::f32;
   Shape shape_{0};
