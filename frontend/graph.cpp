@@ -286,7 +286,10 @@ Assignment assign_as(const char* op, const Variable& variable, const Operand& va
   };
   if (given.dtype != type.dtype)
     emitter.fail(ErrorCode::dtype_mismatch, explain(), fmt::format("convert the value: convert(x, {})", name_of(type.dtype)));
-  if (value.is_tensor() && combine == ir::Op::assign && !(given.dims == type.dims))
+  bool fits = given.rank() == type.rank();
+  for (std::size_t i = 0; fits && i < given.rank(); ++i)
+    fits = ir::equals(given.dims[i], type.dims[i]) != ir::Truth::no && emitter.builder().checkable(given.dims[i], type.dims[i]);
+  if (value.is_tensor() && combine == ir::Op::assign && !fits)
     emitter.fail(ErrorCode::shape_mismatch, explain(), "a variable keeps its shape; reshape() or broadcast_to() the value");
   if (given.rank() > type.rank()) emitter.fail(ErrorCode::shape_mismatch, explain(), "a variable keeps its shape");
   std::vector<ir::ValueId> both{current, next};

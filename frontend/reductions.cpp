@@ -127,6 +127,7 @@ Tensor matmul(const Operand& a, const Operand& b) {
   switch (ir::equals(k, l)) {
     case ir::Truth::yes: break;
     case ir::Truth::unknown:
+      if (builder.checkable(k, l)) break;
       emitter.fail(ErrorCode::shape_mismatch, explain(fmt::format("inner dims {} and {} may differ", ir::to_string(k), ir::to_string(l))),
                    "use one symbol for both");
     case ir::Truth::no: {
@@ -154,6 +155,7 @@ Tensor matmul(const Operand& a, const Operand& b) {
       ir::Dim& extent = shared[batch - count + i];
       const ir::Dim& other = (*dims)[i];
       if (extent == other || other.is_constant(1)) continue;
+      if (!extent.is_constant(1) && ir::equals(extent, other) != ir::Truth::no && builder.checkable(extent, other)) continue;
       if (!extent.is_constant(1))
         emitter.fail(ErrorCode::shape_mismatch,
                      explain(fmt::format("batch dims {} and {} differ", ir::to_string(extent), ir::to_string(other))),

@@ -62,7 +62,7 @@ Tensor reshape(const Operand& x, const Dims& dims) {
       fail(fmt::format("the extent {} is negative", ir::to_string(dim)), "-1 stands for what the other extents leave");
   const ir::Dim count = ir::product(wanted);
   const ir::Truth same = ir::equals(count, total);
-  if (same != ir::Truth::yes)
+  if (same == ir::Truth::no || (same == ir::Truth::unknown && !emitter.builder().checkable(total, count)))
     fail(fmt::format("{} elements {} {}", ir::to_string(total), same == ir::Truth::no ? "are not" : "are not for certain",
                      ir::to_string(count)),
          "a reshape keeps the number of elements; one extent may be -1");
@@ -237,8 +237,11 @@ Tensor concatenate(std::span<const Tensor> parts, std::int64_t axis, std::source
     if (type.dtype != first.dtype)
       emitter.fail(ErrorCode::dtype_mismatch, explain(), fmt::format("convert one of them: convert(x, {})", name_of(first.dtype)));
     bool fits = type.rank() == first.rank();
-    for (std::size_t i = 0; fits && i < type.rank(); ++i)
-      fits = static_cast<std::int64_t>(i) == dim || ir::equals(type.dims[i], first.dims[i]) == ir::Truth::yes;
+    for (std::size_t i = 0; fits && i < type.rank(); ++i) {
+      const ir::Truth same = ir::equals(type.dims[i], first.dims[i]);
+      fits = static_cast<std::int64_t>(i) == dim || same == ir::Truth::yes ||
+             (same == ir::Truth::unknown && emitter.builder().checkable(type.dims[i], first.dims[i]));
+    }
     if (!fits) emitter.fail(ErrorCode::shape_mismatch, explain(), "all other axes must be equal; stack() joins along a new axis");
   }
   if (values.size() == 1) return emitter.wrap(values[0]);

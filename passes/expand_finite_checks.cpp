@@ -4,7 +4,8 @@
 // or read. The operation to blame is one whose result is not finite while its operands are; operations that only move elements, or choose
 // among those of their operands, are never to blame. The checks stand in the order of the program and pass when all that is checked is
 // finite: infinities on the way to a finite value (a mask of attention) are no error. What comes from no operation (feeds, variables) is
-// blamed only after all operations, and a loop or branch is one operation.
+// blamed only after all operations, and a loop or branch is one operation. Each check holds where an earlier one fails, so that no more
+// than one does, in whatever order they run.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -108,7 +109,8 @@ class Expander {
     builder_.location = node.location;
     std::vector<std::int64_t> dims;
     for (std::size_t d = 0; d < old.type(v).rank(); ++d) dims.push_back(static_cast<std::int64_t>(d));
-    return entry->second = builder_.reduce(builder_.create(Op::is_finite, {rebuild_[v]}), "and", std::move(dims));
+    const ValueId each = builder_.create(Op::is_finite, {rebuild_[v]});
+    return entry->second = dims.empty() ? each : builder_.reduce(each, "and", std::move(dims));
   }
 
   ValueId both(ValueId a, ValueId b) { return a == none ? b : b == none ? a : builder_.create(Op::and_, {a, b}); }
@@ -120,10 +122,11 @@ class Expander {
   }
   ValueId inverse(ValueId a) { return builder_.create(Op::not_, {a}); }
 
-  /// Fails when `wrong` holds and something checked is not finite.
-  void check(ValueId fine, ValueId wrong, const std::string& message, LocationId location) {
+  /// Fails when `wrong` holds and it is the first; `settled_`: everything checked is finite, or another check has failed.
+  void check(ValueId wrong, const std::string& message, LocationId location) {
     builder_.location = location;
-    const ValueId holds = wrong == none ? fine : builder_.create(Op::or_, {fine, inverse(wrong)});
+    const ValueId holds = wrong == none ? settled_ : builder_.create(Op::or_, {settled_, inverse(wrong)});
+    if (wrong != none) settled_ = builder_.create(Op::or_, {settled_, wrong});
     builder_.create_many(Op::check, {holds},
                          {{"code", static_cast<std::int64_t>(ErrorCode::check_failed)},
                           {"message", message},
@@ -134,21 +137,21 @@ class Expander {
     const Graph& old = rebuild_.old();
     const Node& node = old.node(checked);
     builder_.location = node.location;
-    const ValueId fine = all(node.operands);
-    if (fine == none) return;
+    settled_ = all(node.operands);
+    if (settled_ == none) return;
     std::vector<bool> upstream(checked, false);
     for (const ValueId v : node.operands) upstream[old.defining_node(v)] = true;
     for (NodeId n = checked; n-- > 0;)
       if (upstream[n])
         for (const ValueId v : old.node(n).operands) upstream[old.defining_node(v)] = true;
     for (NodeId n = 0; n < checked; ++n)
-      if (upstream[n] && !keeps_finite(old.node(n).op) && viewed(old.node(n)) == none) blame_operation(n, fine);
+      if (upstream[n] && !keeps_finite(old.node(n).op) && viewed(old.node(n)) == none) blame_operation(n);
     for (NodeId n = 0; n < checked; ++n)
-      if (upstream[n] && (old.node(n).op == Op::parameter || old.node(n).op == Op::variable)) blame_source(n, fine);
-    check(fine, none, "a value holds NaN or an infinity", node.location);
+      if (upstream[n] && (old.node(n).op == Op::parameter || old.node(n).op == Op::variable)) blame_source(n);
+    check(none, "a value holds NaN or an infinity", node.location);
   }
 
-  void blame_operation(NodeId n, ValueId fine) {
+  void blame_operation(NodeId n) {
     const Graph& old = rebuild_.old();
     const Node& node = old.node(n);
     std::vector<ValueId> results;
@@ -156,18 +159,18 @@ class Expander {
     const ValueId good = all(results);
     if (good == none) return;
     builder_.location = node.location;
-    check(fine, both(inverse(good), all(node.operands)),
+    check(both(inverse(good), all(node.operands)),
           fmt::format("{} makes NaN or an infinity out of finite values; its result is {}", info(node.op).name,
                       to_string(old.type(results[0]))),
           node.location);
   }
 
-  void blame_source(NodeId n, ValueId fine) {
+  void blame_source(NodeId n) {
     const Graph& old = rebuild_.old();
     const Node& node = old.node(n);
     if (!is_floating(node.first_result)) return;
     const std::string& name = node.op == Op::variable ? node.attributes.text("name") : old.value_name(node.first_result);
-    check(fine, inverse(finite(node.first_result)),
+    check(inverse(finite(node.first_result)),
           fmt::format("the {} {} holds NaN or an infinity", node.op == Op::variable ? "variable" : "value fed for",
                       name.empty() ? to_string(old.type(node.first_result)) : "'" + name + "'"),
           node.location);
@@ -176,6 +179,7 @@ class Expander {
   Rebuild rebuild_;
   Builder& builder_;
   std::map<ValueId, ValueId> finite_;
+  ValueId settled_ = none;
 };
 
 }  // namespace

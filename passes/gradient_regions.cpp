@@ -81,6 +81,11 @@ void reverse_with_backward(ReverseSweep& sweep, const Node& node) {
           sweep.builder.create_many(Op::call, std::move(arguments), {{"body", GraphRef{node.attributes.graph("backward")}}}));
 }
 
+/// A checkpoint. Its derivative is made when the reverse sweep comes to it, as it depends on what has flowed so far.
+bool is_recomputed(const Node& node) {
+  return node.op == Op::call && (node.recompute || (node.attributes.find("recompute") && node.attributes.flag("recompute")));
+}
+
 }  // namespace
 
 DerivativeRequest branch_request(const Node& node, GraphId branch, const Bits& path) {
@@ -117,7 +122,7 @@ std::vector<DerivativeRequest> requests_of_node(GradientPaths& paths, const Node
 std::vector<DerivativeRequest> requests_of(GradientPaths& paths, const Graph& graph, const Bits& path) {
   std::vector<DerivativeRequest> requests;
   for (NodeId n = 0; n < graph.node_count(); ++n)
-    if (on_path(graph.node(n), path))
+    if (on_path(graph.node(n), path) && !is_recomputed(graph.node(n)))
       for (DerivativeRequest& request : requests_of_node(paths, graph.node(n), path)) requests.push_back(std::move(request));
   return requests;
 }
@@ -209,8 +214,7 @@ void reverse_recomputed(ReverseSweep& sweep, const Node& node, DerivativeRequest
 void reverse_call(ReverseSweep& sweep, const Node& node) {
   if (differentiated_body(node) == none) return reverse_with_backward(sweep, node);
   const DerivativeRequest request = call_request(node, sweep.path);
-  if (node.op == Op::call && (node.recompute || (node.attributes.find("recompute") && node.attributes.flag("recompute"))))
-    return reverse_recomputed(sweep, node, request);
+  if (is_recomputed(node)) return reverse_recomputed(sweep, node, request);
   const Derivative& derivative = sweep.state.derivatives.at(request);
   std::vector<ValueId> arguments = derivative_arguments(sweep, node, node.operands, request.seeds);
   const std::vector<ValueId> cotangents = sweep.builder.create_many(Op::call, std::move(arguments), {{"body", GraphRef{derivative.graph}}});

@@ -89,7 +89,7 @@ struct ReverseSweep {
 
 /// The requests that a node on the path makes: none for an ordinary op.
 std::vector<DerivativeRequest> requests_of_node(GradientPaths& paths, const ir::Node& node, const Bits& path);
-/// Those of all nodes on the path, in node order.
+/// Those of all nodes on the path, in node order; without those of checkpoints.
 std::vector<DerivativeRequest> requests_of(GradientPaths& paths, const ir::Graph& graph, const Bits& path);
 /// Values of `graph` between its wanted parameters and its seeded results.
 Bits path_of(GradientPaths& paths, const ir::Graph& graph, const DerivativeRequest& request);

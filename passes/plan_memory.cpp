@@ -5,6 +5,10 @@
 // (512*batch is 512 of the unit `batch`), and within a unit sizes are numbers. Units lie in the arena one after another; within each,
 // buffers are packed as numbers are. A program without symbols has one unit, one where a batch is symbolic two.
 //
+// Where units are many, nothing would share memory with anything that is not exactly proportional to it. Then *slots* may need less: in
+// order of first use, a buffer takes the smallest free slot that is known to be large enough for it whatever the symbols are, else grows
+// one that is known to be smaller, else opens a new one. What is less for typical values of the symbols is taken.
+//
 // Packing intervals into the least memory is NP-hard. Two heuristics are tried, and the better result is kept:
 //   by size   the largest buffer first, each at the lowest place that is free during its life; near the bound for training steps, whose
 //             long-lived activations would otherwise lie between short-lived buffers
@@ -20,11 +24,13 @@
 #include <string>
 
 #include "ir/program_liveness.h"
+#include "passes/lowering.h"
 
 namespace kiln::passes {
 namespace {
 
 using ir::Dim;
+using ir::Truth;
 
 /// More buffers than this are packed by time alone: comparing all pairs of 4096 takes some 20 ms.
 constexpr std::size_t max_by_size = 4096;
@@ -161,11 +167,116 @@ std::int64_t pack(std::vector<Block>& blocks) {
   return end;
 }
 
+/// How many symbolic slots a buffer is compared with; comparisons of polynomials cost more than the memory that the hundredth one would
+/// save.
+constexpr std::size_t max_candidates = 16;
+
+/// Where each buffer lies, and the size of all.
+struct Layout {
+  std::vector<Dim> offsets;  // of `order`
+  Dim bytes;
+};
+
+class Slots {
+ public:
+  Layout run(const ir::Program& program, const std::vector<std::uint32_t>& order, const std::vector<ir::LiveRange>& ranges) {
+    using End = std::pair<std::uint32_t, std::uint32_t>;  // last position, slot
+    std::priority_queue<End, std::vector<End>, std::greater<>> busy;
+    std::vector<std::uint32_t> slot_of;
+    for (const std::uint32_t b : order) {
+      for (; !busy.empty() && busy.top().first < ranges[b].first; busy.pop()) release(busy.top().second);
+      slot_of.push_back(take(size_in_bytes(program, program.buffers[b])));
+      busy.emplace(ranges[b].last, slot_of.back());
+    }
+    Layout layout;
+    std::vector<Dim> starts;
+    for (const Dim& size : slots_) {
+      starts.push_back(layout.bytes);
+      layout.bytes += size;
+    }
+    for (const std::uint32_t slot : slot_of) layout.offsets.push_back(starts[slot]);
+    return layout;
+  }
+
+ private:
+  void release(std::uint32_t slot) {
+    if (slots_[slot].is_constant())
+      free_constant_.emplace(slots_[slot].constant(), slot);
+    else
+      free_symbolic_.push_back(slot);
+  }
+
+  std::uint32_t take(const Dim& size) {
+    if (size.is_constant()) {
+      if (const auto fit = free_constant_.lower_bound(size.constant()); fit != free_constant_.end()) return remove(fit);
+      if (!free_constant_.empty()) {
+        const std::uint32_t slot = remove(std::prev(free_constant_.end()));
+        slots_[slot] = size;
+        return slot;
+      }
+    } else {
+      // Newest first: equal layers release slots of equal size just before they are wanted.
+      std::size_t looked = 0;
+      std::size_t larger = free_symbolic_.size(), smaller = free_symbolic_.size();
+      for (std::size_t k = free_symbolic_.size(); k-- > 0 && looked < max_candidates; ++looked) {
+        const Dim& have = slots_[free_symbolic_[k]];
+        if (have == size) return remove(k);
+        if (larger == free_symbolic_.size() && less_equal(size, have) == Truth::yes) larger = k;
+        if (smaller == free_symbolic_.size() && less_equal(have, size) == Truth::yes) smaller = k;
+      }
+      if (larger < free_symbolic_.size()) return remove(larger);
+      if (smaller < free_symbolic_.size()) {
+        const std::uint32_t slot = remove(smaller);
+        slots_[slot] = size;
+        return slot;
+      }
+    }
+    slots_.push_back(size);
+    return static_cast<std::uint32_t>(slots_.size() - 1);
+  }
+
+  std::uint32_t remove(std::multimap<std::int64_t, std::uint32_t>::iterator at) {
+    const std::uint32_t slot = at->second;
+    free_constant_.erase(at);
+    return slot;
+  }
+  std::uint32_t remove(std::size_t k) {
+    const std::uint32_t slot = free_symbolic_[k];
+    free_symbolic_.erase(free_symbolic_.begin() + static_cast<std::ptrdiff_t>(k));
+    return slot;
+  }
+
+  std::vector<Dim> slots_;  // sizes
+  std::multimap<std::int64_t, std::uint32_t> free_constant_;
+  std::vector<std::uint32_t> free_symbolic_;
+};
+
 struct Unit {
   Dim bytes;
-  std::vector<std::uint32_t> buffers;
+  std::vector<std::size_t> members;  // positions in the order of first use
   std::vector<Block> blocks;
 };
+
+Layout pack_by_unit(const ir::Program& program, const std::vector<std::uint32_t>& order, const std::vector<ir::LiveRange>& ranges) {
+  std::vector<Unit> units;  // in order of first use
+  std::map<std::string, std::size_t> unit_of;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const Size size = in_units(size_in_bytes(program, program.buffers[order[i]]));
+    const auto [found, fresh] = unit_of.try_emplace(to_string(size.unit), units.size());
+    if (fresh) units.push_back({size.unit, {}, {}});
+    Unit& unit = units[found->second];
+    unit.members.push_back(i);
+    unit.blocks.push_back({size.count, ranges[order[i]], 0});
+  }
+  Layout layout{std::vector<Dim>(order.size()), 0};
+  for (Unit& unit : units) {
+    const std::int64_t count = pack(unit.blocks);
+    for (std::size_t k = 0; k < unit.members.size(); ++k)
+      layout.offsets[unit.members[k]] = layout.bytes + unit.blocks[k].offset * unit.bytes;
+    layout.bytes += count * unit.bytes;
+  }
+  return layout;
+}
 
 }  // namespace
 
@@ -176,24 +287,11 @@ void plan_memory(ir::Program& program) {
     if (program.buffers[b].storage == ir::Storage::arena && ranges[b].first <= ranges[b].last) order.push_back(b);
   std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return ranges[a].first < ranges[b].first; });
 
-  std::vector<Unit> units;  // in order of first use
-  std::map<std::string, std::size_t> unit_of;
-  for (const std::uint32_t b : order) {
-    const Size size = in_units(size_in_bytes(program, program.buffers[b]));
-    const auto [found, fresh] = unit_of.try_emplace(to_string(size.unit), units.size());
-    if (fresh) units.push_back({size.unit, {}, {}});
-    Unit& unit = units[found->second];
-    unit.buffers.push_back(b);
-    unit.blocks.push_back({size.count, ranges[b], 0});
-  }
-  Dim end = 0;
-  for (Unit& unit : units) {
-    const std::int64_t count = pack(unit.blocks);
-    for (std::size_t i = 0; i < unit.buffers.size(); ++i)
-      program.buffers[unit.buffers[i]].offset = end + unit.blocks[i].offset * unit.bytes;
-    end += count * unit.bytes;
-  }
-  program.arena_bytes = end;
+  Layout layout = pack_by_unit(program, order, ranges);
+  if (!layout.bytes.is_constant())
+    if (Layout slots = Slots().run(program, order, ranges); typical(slots.bytes) < typical(layout.bytes)) layout = std::move(slots);
+  for (std::size_t i = 0; i < order.size(); ++i) program.buffers[order[i]].offset = layout.offsets[i];
+  program.arena_bytes = layout.bytes;
 }
 
 }  // namespace kiln::passes

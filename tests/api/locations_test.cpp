@@ -41,6 +41,12 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
   using Build = std::function<void(Graph&, const Tensor&)>;
   const std::vector<std::pair<const char*, Build>> all = {
       {"operators", [](Graph&, const Tensor& x) { -((x + 1) * (2 - x) / (x + 3) % 5); }},
+      {"debug",
+       [](Graph&, const Tensor& x) {
+         print(x * 2, "x");
+         check_finite(x + 1);
+       }},
+      {"match_extents", [](Graph& g, const Tensor& x) { x + g.placeholder("of_another_extent", x.dtype(), {Dim("another")}); }},
       {"arithmetic", [](Graph&, const Tensor& x) { add(x, subtract(x, multiply(1, divide(x, negate(remainder(x, 2)))))); }},
       {"binary", [](Graph&, const Tensor& x) { clamp(maximum(power(x, 2), minimum(kiln::atan2(x, 1), 3)), 0, x); }},
       {"compare",

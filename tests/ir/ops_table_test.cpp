@@ -43,7 +43,7 @@ TEST(OpTable, ControlAndStateAreTheOnlyOpsWithoutEvaluation) {
   std::string names;
   for (const Op op : all_ops())
     if (handled_by_interpreter(op)) names += std::string(info(op).name) + " ";
-  EXPECT_EQ(names, "parameter variable assign gradients check shrink call composite kernel cond while_loop scan tape_new tape_push tape_pop custom_call ");
+  EXPECT_EQ(names, "parameter variable assign gradients check check_finite print shrink call composite kernel cond while_loop scan tape_new tape_push tape_pop custom_call ");
 }
 
 TEST(OpTable, EveryOpHasSamplesOfEveryClass) {
