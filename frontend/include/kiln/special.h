@@ -60,6 +60,9 @@ Tensor lgamma(const Operand& x);
 Tensor digamma(const Operand& x);
 /// The n-th derivative of digamma; n is 0 to 100. At 0, -1, -2 ... it is infinite (odd n) or NaN (even n).
 Tensor polygamma(std::int64_t n, const Operand& x);
+/// The Hurwitz zeta function, the sum of (q + k)^-s over k = 0, 1, 2 ..., for s > 1; q = 1 gives Riemann's. Infinite for s = 1 and where q
+/// is 0, -1, -2 ...; NaN for s < 1, and for q < 0 unless s is an integer. Computed in f64.
+Tensor zeta(const Operand& s, const Operand& q);
 
 // ---- Bessel functions
 
