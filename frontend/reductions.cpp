@@ -127,7 +127,17 @@ Tensor matmul(const Operand& a, const Operand& b) {
   switch (ir::equals(k, l)) {
     case ir::Truth::yes: break;
     case ir::Truth::unknown:
-      if (builder.checkable(k, l)) break;
+      if (builder.checkable(k, l)) {
+        ir::Dims dims = q.dims;
+        dims[right_inner] = k;
+        right = builder.create(
+            ir::Op::match_extents, {right},
+            {{"dims", dims},
+             {"left", ir::Dims{k}},
+             {"right", ir::Dims{l}},
+             {"message", fmt::format("matmul: {}", explain(fmt::format("inner dims {} and {} differ", ir::to_string(k), ir::to_string(l))))}});
+        break;
+      }
       emitter.fail(ErrorCode::shape_mismatch, explain(fmt::format("inner dims {} and {} may differ", ir::to_string(k), ir::to_string(l))),
                    "use one symbol for both");
     case ir::Truth::no: {

@@ -182,7 +182,7 @@ void list_prints(Reference& reference) {
 void list_extent_checks(const ir::Module& module, ir::Program& signature) {
   for (ir::ExtentRequirement& requirement : ir::extent_requirements(module)) {
     const auto check = static_cast<std::uint32_t>(signature.checks.size());
-    signature.checks.push_back({ErrorCode::shape_mismatch, std::move(requirement.message), requirement.location, ""});
+    signature.checks.push_back({ErrorCode::shape_mismatch, std::move(requirement.message), requirement.location, ir::unequal_extents_hint});
     signature.extent_checks.push_back({requirement.left, requirement.right, check});
   }
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 namespace kiln::detail {
@@ -235,11 +236,23 @@ GraphState& state_of(std::initializer_list<const Operand*> operands, const char*
 
 }  // namespace
 
+namespace {
+
+/// 3*n + 6*m as n + 2*m.
+ir::Dim without_factor(const ir::Dim& dim) {
+  std::int64_t factor = 0;
+  for (const ir::DimTerm& term : ir::terms(dim)) factor = std::gcd(factor, term.coefficient);
+  return ir::floordiv(dim, factor);
+}
+
+}  // namespace
+
 Emitter::Emitter(GraphState& state, const char* op, const Location& location)
     : state_(state), op_(op), location_(LocationScope::resolve(location)), builder_(state.module, state.innermost().graph) {
   builder_.location = state.module.add_location(location_);
-  // What a run produces is not known before it.
+  // What a run produces is not known before it; and what is equal for extents of 0 alone (n and 2*n) is a mistake.
   builder_.checkable = [&state](const ir::Dim& a, const ir::Dim& b) {
+    if (!a.is_constant() && !b.is_constant() && !(a == b) && without_factor(a) == without_factor(b)) return false;
     if (state.produced.empty()) return true;
     for (const ir::Dim* dim : {&a, &b}) {
       if (dim->is_constant()) continue;

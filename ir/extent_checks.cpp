@@ -2,9 +2,21 @@
 #include "ir/extent_checks.h"
 
 #include <fmt/format.h>
+#include <algorithm>
 #include <set>
 
 namespace kiln::ir {
+
+bool match_by_dims(const Attributes& attributes, const Dims& from, const Dims& to) {
+  const Dims &left = attributes.dims("left"), &right = attributes.dims("right");
+  bool fits = from.size() == to.size();
+  for (std::size_t d = 0; fits && d < to.size(); ++d) {
+    fits = equals(from[d], to[d]) == Truth::yes;
+    for (std::size_t i = 0; i < std::min(left.size(), right.size()); ++i)
+      fits = fits || (left[i] == from[d] && right[i] == to[d]) || (left[i] == to[d] && right[i] == from[d]);
+  }
+  return fits;
+}
 
 std::vector<ExtentRequirement> extent_requirements(const Module& module) {
   std::vector<ExtentRequirement> result;

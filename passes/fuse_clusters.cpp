@@ -26,6 +26,7 @@
 
 #include <fmt/format.h>
 
+#include "ir/extent_checks.h"
 #include "passes/lowering.h"
 
 namespace kiln::passes::fusion {
@@ -211,7 +212,9 @@ class Former {
       return Role::free;
     }
     if (node.op == Op::broadcast_in_dim) return Role::view;
-    if (node.op == Op::match_extents && graph_.type(node.operands[0]).rank() == graph_.type(node.first_result).rank()) return Role::view;
+    if (node.op == Op::match_extents &&
+        ir::match_by_dims(node.attributes, graph_.type(node.operands[0]).dims, graph_.type(node.first_result).dims))
+      return Role::view;
     if (node.op == Op::reshape) {
       const Type& from = graph_.type(node.operands[0]);
       const Type& to = graph_.type(node.first_result);

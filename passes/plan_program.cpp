@@ -130,7 +130,7 @@ class Planner {
   void require_extents() {
     for (ir::ExtentRequirement& requirement : ir::extent_requirements(module_)) {
       const auto check = static_cast<std::uint32_t>(program_.checks.size());
-      program_.checks.push_back({ErrorCode::shape_mismatch, std::move(requirement.message), location(requirement.location), ""});
+      program_.checks.push_back({ErrorCode::shape_mismatch, std::move(requirement.message), location(requirement.location), ir::unequal_extents_hint});
       program_.extent_checks.push_back({requirement.left, requirement.right, check});
     }
   }

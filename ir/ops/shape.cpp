@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ir/builder.h"
+#include "ir/extent_checks.h"
 #include "ir/ops/common.h"
 #include "ir/ops/evaluate.h"
 #include "ir/ops/samples.h"
@@ -60,14 +61,8 @@ std::vector<Type> infer_match_extents(const InferContext& context) {
   const Dims& right = context.attributes.dims("right");
   require_extents(context, dims);
   require_length(context, right.size(), left.size(), "right");
-  const auto match = [&](const Dim& a, const Dim& b) {
-    bool found = equals(a, b) == Truth::yes;
-    for (std::size_t i = 0; i < left.size(); ++i) found = found || (left[i] == a && right[i] == b) || (left[i] == b && right[i] == a);
-    return found;
-  };
-  bool fits = operand.rank() == dims.size();
-  for (std::size_t d = 0; fits && d < dims.size(); ++d) fits = match(operand.dims[d], dims[d]);
-  if (!fits && !match(product(operand.dims), product(dims)))
+  if (!match_by_dims(context.attributes, operand.dims, dims) &&
+      !match_by_dims(context.attributes, {product(operand.dims)}, {product(dims)}))
     fail(context, ErrorCode::shape_mismatch,
          fmt::format("{} cannot become {}: {} == {} does not say that", to_string(operand), to_string(dims), to_string(left),
                      to_string(right)));
@@ -261,10 +256,9 @@ Dims reshaped_index(std::span<const Dim> index, const Dims& from, const Dims& to
   return result;
 }
 
-/// The same index: where ranks are equal so are extents.
-ScalarId element_match_extents(ScalarBuilder& b, const Node&, std::size_t, std::span<const Dim> index) {
+ScalarId element_match_extents(ScalarBuilder& b, const Node& node, std::size_t, std::span<const Dim> index) {
   const Dims &from = b.operand_type(0).dims, &to = b.result_type().dims;
-  if (from.size() == to.size()) return b.operand(0, Dims(index.begin(), index.end()));
+  if (match_by_dims(node.attributes, from, to)) return b.operand(0, Dims(index.begin(), index.end()));
   return b.operand(0, reshaped_index(index, from, to));
 }
 
@@ -377,6 +371,7 @@ std::vector<Sample> samples_match_extents(Op) {
           of(SampleClass::odd, {3, 5}, {3, 5}, 3, 3),
           of(SampleClass::wide, {2, 67}, {2, 67}, 67, 67),
           of(SampleClass::symbolic, {n, 3}, {floordiv(n * n, max(n, 1)), 3}, n, floordiv(n * n, max(n, 1))),
+          of(SampleClass::symbolic, {n, 4}, {2 * floordiv(n * n, max(n, 1)), 2}, n * 4, 4 * floordiv(n * n, max(n, 1))),
           of(SampleClass::symbolic, {n * 2}, {2, floordiv(n * n, max(n, 1))}, n * 2, 2 * floordiv(n * n, max(n, 1)))};
 }
 

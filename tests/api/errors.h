@@ -23,6 +23,7 @@ std::vector<WrongProgram> wrong_feeds();
 std::vector<WrongProgram> wrong_composites();
 std::vector<WrongProgram> wrong_folds();
 std::vector<WrongProgram> wrong_indexing();
+std::vector<WrongProgram> wrong_debugging();
 std::vector<WrongProgram> wrong_orders();
 std::vector<WrongProgram> wrong_spatial();
 

@@ -42,14 +42,6 @@ Tensor b = graph.placeholder("b", f32, {4, 3, 2});
 matmul(a, b);
   }});
 
-  all.push_back({"matmul_symbols", [] {
-#line 1 "matmul_symbols.cpp"
-Graph graph;
-Tensor a = graph.placeholder("a", f32, {2, Dim("n")});
-Tensor b = graph.placeholder("b", f32, {Dim("m"), 2});
-matmul(a, b);
-  }});
-
   all.push_back({"matmul_dtypes", [] {
 #line 1 "matmul_dtypes.cpp"
 Graph graph;
@@ -64,22 +56,6 @@ Graph graph;
 Tensor a = graph.placeholder("a", f32, {64, 100});
 Tensor b = graph.placeholder("b", f32, {10});
 a + b;
-  }});
-
-  all.push_back({"add_symbols", [] {
-#line 1 "add_symbols.cpp"
-Graph graph;
-Tensor a = graph.placeholder("a", f32, {Dim("n"), 3});
-Tensor b = graph.placeholder("b", f32, {Dim("m"), 3});
-a + b;
-  }});
-
-  all.push_back({"add_symbol_and_number", [] {
-#line 1 "add_symbol_and_number.cpp"
-Graph graph;
-Tensor a = graph.placeholder("a", f32, {Dim("batch"), 3});
-Tensor b = graph.placeholder("b", f32, {64, 3});
-maximum(a, b);
   }});
 
   all.push_back({"add_dtypes", [] {

@@ -83,6 +83,10 @@ TEST(Errors, OfOrderAndProducedExtents) {
   for (const auto& program : test::wrong_orders()) check(program, true);
 }
 
+TEST(Errors, Debugging) {
+  for (const auto& program : test::wrong_debugging()) check(program, true);
+}
+
 TEST(Errors, OfGraphs) {
   for (const auto& program : test::wrong_graphs()) check(program, true);
 }
@@ -123,7 +127,7 @@ TEST(Errors, HaveDistinctNames) {
   std::size_t count = 0;
   for (const auto& list :
        {test::wrong_shapes(), test::wrong_elementwise(), test::wrong_graphs(), test::wrong_loops(), test::wrong_feeds(),
-        test::wrong_folds(), test::wrong_composites(), test::wrong_indexing(), test::wrong_spatial(), test::wrong_orders()})
+        test::wrong_folds(), test::wrong_composites(), test::wrong_indexing(), test::wrong_spatial(), test::wrong_orders(), test::wrong_debugging()})
     for (const auto& program : list) names.insert(program.name), ++count;
   EXPECT_EQ(names.size(), count);
   EXPECT_GE(count, 40u);

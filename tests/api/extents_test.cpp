@@ -125,6 +125,14 @@ TEST(Extents, WhatIsNotNeededIsNotChecked) {
   EXPECT_NO_THROW(session.run(alone, {{a, counted({2})}, {b, counted({3})}}));
 }
 
+TEST(Extents, WhatIsEqualWithoutElementsAloneIsRefused) {
+  Graph graph;
+  const Dim n("n");
+  const Tensor x = graph.placeholder("x", f32, {n}), y = graph.placeholder("y", f32, {2 * n});
+  EXPECT_THROW(x + y, Error);
+  EXPECT_THROW(reshape(y, {n, 3}), Error);
+}
+
 TEST(Extents, ProducedOnesAreNotKnownBeforeTheRun) {
   Graph graph;
   const Tensor x = graph.placeholder("x", f32, {Dim("n")});
