@@ -196,15 +196,15 @@ Tensor fake_quantize(const Operand& x_, const Operand& scale_, const Tensor& zer
 Tensor matmul_integer(const Operand& a, const Operand& b, const Tensor& a_zero_point, const Tensor& b_zero_point) {
   Composite of(a.tensor(), "matmul_integer", a.location());
   const auto rows = static_cast<std::int64_t>(a.tensor().rank()) - 2, columns = static_cast<std::int64_t>(b.tensor().rank()) - 1;
-  return matmul(centred(of, a.tensor(), a_zero_point, rows, "a"), centred(of, b.tensor(), b_zero_point, columns, "b"));
+  const Tensor left = centred(of, a.tensor(), a_zero_point, rows, "the left operand");
+  return matmul(left, centred(of, b.tensor(), b_zero_point, columns, "the right operand"));
 }
 
 Tensor conv_integer(const Operand& x, const Operand& weight, const Tensor& x_zero_point, const Tensor& weight_zero_point,
                     const ConvolutionOptions& options) {
   Composite of(x.tensor(), "conv_integer", x.location());
-  const Tensor w = weight.tensor();
-  return conv(centred(of, x.tensor(), x_zero_point, 0, "x"),
-              centred(of, w, weight_zero_point, filter_axis(w, options.layout), "the weight"), summed_as_i32(options));
+  const Tensor w = weight.tensor(), input = centred(of, x.tensor(), x_zero_point, 0, "x");
+  return conv(input, centred(of, w, weight_zero_point, filter_axis(w, options.layout), "the weight"), summed_as_i32(options));
 }
 
 Tensor qlinear_matmul(const Quantized& a, const Quantized& b, const Operand& scale, const Tensor& zero_point,

@@ -349,7 +349,7 @@ Tensor deform_conv(const Operand& x_, const Operand& weight_, const Operand& off
     const ir::Dim extent = max(floordiv(padded - lengths[a], strides[a]) + 1, 0);
     if (ir::equals(extent, of_offsets[a + 2]) != ir::Truth::yes || ir::equals(type_of(x).dims[0], of_offsets[0]) != ir::Truth::yes)
       of.fail(ErrorCode::shape_mismatch,
-              fmt::format("{} has {} windows along axis {}, which is not what the offsets {} have", to_string(x), ir::to_string(extent),
+              fmt::format("{} has {} windows along axis {}, or another batch than the offsets {}", to_string(x), ir::to_string(extent),
                           a + 2, to_string(offsets)),
               "offsets have the batch and the extents of the result");
     results.push_back(DimValue::wrap(extent));

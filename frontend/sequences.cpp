@@ -90,9 +90,12 @@ Tensor tf_idf_vectorizer(const Operand& x_, const NgramOptions& options) {
   of.require(options.min_length >= 1 && options.max_length >= options.min_length && options.max_skip >= 0,
              fmt::format("n-grams of {} to {} items with up to {} left out", options.min_length, options.max_length, options.max_skip),
              "lengths are at least 1, the lesser one first, and max_skip at least 0");
-  of.require((options.indices.empty() || options.indices.size() == size) && (options.weights.empty() || options.weights.size() == size),
-             fmt::format("{} n-grams, {} indices and {} weights", size, options.indices.size(), options.weights.size()),
-             "there is one for each n-gram, or none");
+  const auto one_each = [&](std::size_t count, const char* what) {
+    of.require(count == 0 || count == size, fmt::format("the pool has {} n-grams, but the list of {} has {}", size, what, count),
+               "there is one for each n-gram, or none");
+  };
+  one_each(options.indices.size(), "indices");
+  one_each(options.weights.size(), "weights");
   std::int64_t width = static_cast<std::int64_t>(size);
   if (!options.indices.empty()) {
     of.require(*std::ranges::min_element(options.indices) >= 0, "an index is negative", "indices are places in the result");

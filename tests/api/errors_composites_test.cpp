@@ -41,6 +41,57 @@ Tensor labels = graph.placeholder("labels", i64, {32});
 softmax_cross_entropy(logits, labels, {.class_weights = graph.ones(f32, {32})});
   }});
 
+  all.push_back({"quantize_scale", [] {
+#line 1 "quantize_scale.cpp"
+Graph graph;
+Tensor x = graph.placeholder("x", f32, {32, 10});
+quantize_linear(x, graph.ones(f32, {32}));
+  }});
+
+  all.push_back({"quantize_dtype", [] {
+#line 1 "quantize_dtype.cpp"
+Graph graph;
+Tensor x = graph.placeholder("x", f32, {32, 10});
+quantize_linear(x, 0.1, {}, {.dtype = f16});
+  }});
+
+  all.push_back({"quantize_limits", [] {
+#line 1 "quantize_limits.cpp"
+Graph graph;
+Tensor x = graph.placeholder("x", f32, {32, 10});
+fake_quantize(x, 0.1, {}, {.dtype = i8, .low = 0, .high = 255});
+  }});
+
+  all.push_back({"matmul_integer_dtype", [] {
+#line 1 "matmul_integer_dtype.cpp"
+Graph graph;
+Tensor a = graph.placeholder("a", i32, {4, 4});
+matmul_integer(a, a);
+  }});
+
+  all.push_back({"qlinear_zero_point", [] {
+#line 1 "qlinear_zero_point.cpp"
+Graph graph;
+Tensor a = graph.placeholder("a", i8, {4, 4});
+Tensor scale = graph.ones(f32, {});
+qlinear_matmul({a, scale}, {a, scale}, 0.5, {});
+  }});
+
+  all.push_back({"reverse_sequence_lengths", [] {
+#line 1 "reverse_sequence_lengths.cpp"
+Graph graph;
+Tensor x = graph.placeholder("x", f32, {20, 8, 3});
+Tensor lengths = graph.placeholder("lengths", i64, {20});
+reverse_sequence(x, lengths);
+  }});
+
+  all.push_back({"ngram_pool", [] {
+#line 1 "ngram_pool.cpp"
+Graph graph;
+Tensor tokens = graph.placeholder("tokens", i64, {32, 100});
+tf_idf_vectorizer(tokens, {.max_length = 2, .pool = {{1}, {2, 3}}, .weights = {0.5}});
+  }});
+
   all.push_back({"class_axis", [] {
 #line 1 "class_axis.cpp"
 Graph graph;

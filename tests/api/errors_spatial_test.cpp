@@ -202,6 +202,15 @@ Tensor indices = graph.placeholder("indices", i64, {Dim("n")});
 roi_align(images, boxes, indices, 7, 7, {.sampling_ratio = 0, .maximum = true});
   }});
 
+  all.push_back({"deform_conv_offsets", [] {
+#line 1 "deform_conv_offsets.cpp"
+Graph graph;
+Tensor images = graph.placeholder("images", f32, {8, 6, 32, 32});
+Tensor weight = graph.placeholder("weight", f32, {4, 6, 3, 3});
+Tensor offsets = graph.placeholder("offsets", f32, {8, 18, 32, 32});
+deform_conv(images, weight, offsets);
+  }});
+
   return all;
 }
 

@@ -343,6 +343,28 @@ TEST(Locations, OfEveryPublicFunctionAreTheCallers) {
          for (const PadMode mode : {PadMode::edge, PadMode::reflect, PadMode::symmetric, PadMode::wrap})
            pad(x, {1, -1}, {1, 1}, mode), pad(x, {7, 7}, {0, 0}, mode), pad(n, {3}, {2}, mode);
        }},
+      {"quantization",
+       [](Graph& g, const Tensor& x) {
+         const Tensor zero = g.full(u8, {}, 128), q = quantize_linear(x, 0.1, zero), one = g.ones(f32, {});
+         dequantize_linear(q, 0.1, zero), dynamic_quantize_linear(x), fake_quantize(x, 0.1, zero);
+         const Tensor m = g.ones(i8, {2, 2}), image = g.ones(u8, {1, 2, 3, 3}), filter = g.ones(i8, {1, 2, 2, 2});
+         matmul_integer(m, m, zero), conv_integer(image, filter, zero);
+         qlinear_matmul({m, one}, {m, one}, 0.5, zero), qlinear_conv({image, one, zero}, {filter, one}, 0.5, zero, g.ones(i32, {1}));
+       }},
+      {"sequences",
+       [](Graph& g, const Tensor&) {
+         const Tensor lengths = g.ones(i64, {3});
+         sequence_mask(lengths, 4), reverse_sequence(g.ones(f32, {4, 3, 2}), lengths);
+         tf_idf_vectorizer(g.ones(i32, {2, 5}), {.max_length = 2, .max_skip = 1, .pool = {{1}, {1, 2}}, .weights = {1, 2}});
+       }},
+      {"operators_of_onnx",
+       [](Graph& g, const Tensor& x) {
+         hardmax(x), mean_variance_normalization(x, 0), shrink(x, 1, 1), zeta(x, 2), unique(g.ones(f32, {3, 2}), 0);
+         const Tensor image = g.ones(f32, {1, 1, 4, 4}), boxes = g.ones(f32, {3, 4}), indices = g.zeros(i64, {3});
+         roi_pool(image, boxes, indices, 2, 2), roi_align(image, boxes, indices, 2, 2, {.sampling_ratio = 0});
+         resize(image, {2, 2}, {.exclude_outside = false, .antialias = true});
+         deform_conv(image, g.ones(f32, {1, 1, 2, 2}), g.zeros(f32, {1, 8, 3, 3}), {.mask = g.ones(f32, {1, 4, 3, 3}), .bias = g.ones(f32, {1})});
+       }},
       {"resize",
        [](Graph& g, const Tensor&) {
          const Tensor x = g.ones(f16, {2, 4, 6, 6});
