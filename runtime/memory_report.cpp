@@ -1,4 +1,5 @@
 // What a program needs in memory, as text for people: Session::memory_report.
+#include <algorithm>
 #include <cstdio>
 
 #include "runtime/session_state.h"
@@ -26,12 +27,17 @@ std::string recomputation_text(const MemorySpec& memory) {
                 memory.recomputed.size(), memory.recomputed.size() == 1 ? "part" : "parts",
                 static_cast<double>(memory.extra_permille) / 10);
   std::string text = head;
-  for (std::size_t i = 0; i < memory.recomputed.size();) {
-    const std::string line = part_text(memory.recomputed[i]);
-    std::size_t count = 0;
-    for (; i < memory.recomputed.size() && part_text(memory.recomputed[i]) == line; ++i) ++count;
-    text += "  " + line + (count > 1 ? ", " + std::to_string(count) + " times" : "") + "\n";
+  // Layers that one line made are one line here.
+  std::vector<std::pair<std::string, int>> lines;
+  for (const MemorySpec::Part& part : memory.recomputed) {
+    const std::string line = part_text(part);
+    const auto found = std::find_if(lines.begin(), lines.end(), [&](const auto& known) { return known.first == line; });
+    if (found == lines.end())
+      lines.emplace_back(line, 1);
+    else
+      ++found->second;
   }
+  for (const auto& [line, count] : lines) text += "  " + line + (count > 1 ? ", " + std::to_string(count) + " times" : "") + "\n";
   return text;
 }
 
